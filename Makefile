@@ -1,0 +1,100 @@
+# mamapost: every command a person types. `make help` lists them.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The interpreter that creates the environment; empty = the first Python 3.11+ found on PATH.
+PYTHON ?=
+DEMO_ARGS ?=
+UP_ARGS ?=
+TEST_ARGS ?=
+BENCH_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+LOCK_VENV := var/lock-venv
+
+.PHONY: help
+help: ## show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: $(STAMP) ## run a city's month on embedded engines and verify it (DEMO_ARGS="--seed 7 --json out.json")
+	@$(BIN)/mamapost demo $(DEMO_ARGS)
+
+.PHONY: up
+up: $(STAMP) ## run engines and services until Ctrl-C; data stays in ./var (UP_ARGS=...)
+	@$(BIN)/mamapost up $(UP_ARGS)
+
+.PHONY: test
+test: $(STAMP) ## all tests that need only the embedded engines (TEST_ARGS="-k ranking -n 2")
+	@$(BIN)/python -m pytest $(TEST_ARGS)
+
+.PHONY: lint
+lint: $(STAMP) ## ruff rules, formatting, import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
+
+.PHONY: types
+types: $(STAMP) ## mypy, strict
+	@$(BIN)/mypy
+
+.PHONY: fmt
+fmt: $(STAMP) ## format the code and apply the safe fixes
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+.PHONY: bench
+bench: $(STAMP) ## measure (BENCH_ARGS=...)
+	@$(BIN)/python -m bench $(BENCH_ARGS)
+
+.PHONY: contracts
+contracts: $(STAMP) ## write the golden JSON Schemas anew from the event models
+	@$(BIN)/python -m shared.contracts.golden --write
+
+.PHONY: venv
+venv: $(STAMP) ## create or refresh .venv (the other targets do it when needed)
+
+# --universal: one file for every platform and Python >= 3.11. The names of indexes and local folders stay out of the file.
+.PHONY: lock
+lock: ## resolve requirements.lock from pyproject.toml (LOCK_ARGS="--upgrade" for newer versions)
+	@$(call find_python); "$$py" -m venv --clear $(LOCK_VENV)
+	@$(LOCK_VENV)/bin/python -m pip install --quiet uv
+	@$(LOCK_VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --all-extras \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(LOCK_ARGS) \
+		pyproject.toml --output-file requirements.lock
+	@rm -rf $(LOCK_VENV)
+	@echo "requirements.lock: $$(grep -c '==' requirements.lock) packages"
+
+.PHONY: clean
+clean: ## remove the environment, caches and build output; ./var (the data of `make up`) stays
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis $(LOCK_VENV)
+	@find . -name __pycache__ -type d -not -path './var/*' -prune -exec rm -rf {} +
+
+# Sets $$py to a Python >= 3.11 that can create environments, or explains what is missing.
+define find_python
+py=; for candidate in $(if $(PYTHON),"$(PYTHON)",python3 python3.13 python3.12 python3.11 python3.14 python); do \
+	if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then py=$$candidate; break; fi; \
+done; \
+if [ -z "$$py" ]; then \
+	echo "mamapost needs Python 3.11 or newer with the venv module; none found$(if $(PYTHON), at PYTHON=$(PYTHON))." >&2; \
+	echo "Install one (Debian, Ubuntu: apt install python3 python3-venv) or name it: make PYTHON=/path/to/python3.12 ..." >&2; \
+	exit 1; \
+fi
+endef
+
+# Complete only when the stamp is written, so an interrupted installation is taken up again.
+# An environment that no longer runs (moved folder, removed interpreter) is created anew.
+$(STAMP): requirements.lock pyproject.toml
+	@if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+		$(call find_python); \
+		echo "mamapost: creating $(VENV) with $$("$$py" --version) and the packages of requirements.lock (once, about a minute)"; \
+		"$$py" -m venv --clear $(VENV); \
+	else \
+		echo "mamapost: bringing $(VENV) in line with requirements.lock"; \
+	fi
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

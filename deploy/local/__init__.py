@@ -1,0 +1,1 @@
+"""One machine: engines (`engines`) and the four services (`fleet`) as child processes."""

@@ -1,0 +1,1 @@
+"""Money: agreements, the ledger of rebates, settlements, community funds."""

@@ -1,0 +1,1 @@
+"""What two services or more need, and no business rule of any one of them."""

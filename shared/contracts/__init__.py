@@ -1,0 +1,1 @@
+"""The public product: every event that crosses a topic, and the topics themselves. One module per producer."""

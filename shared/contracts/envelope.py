@@ -1,0 +1,163 @@
+"""An event on the wire: CloudEvents 1.0, Kafka binding, binary mode. Encoding, and decoding that never guesses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from pydantic import ValidationError
+
+from shared.contracts.fields import Event
+from shared.contracts.topics import MESSAGE_MAX_BYTES, TOPICS, partition_of
+
+Reason = Literal[
+    "too-large",
+    "bad-header",
+    "missing-header",
+    "unknown-type",
+    "wrong-version",
+    "wrong-topic",
+    "not-json",
+    "invalid",
+    "wrong-key",
+    "handler-failed",
+    "refused",
+]
+"""Why a message was dead-lettered; also a metric label, so the list is closed."""
+
+_TYPE = re.compile(r"^mamapost\.([a-z][a-z-]{0,60})\.v([1-9][0-9]{0,3})$")
+_REQUIRED = ("ce_id", "ce_type", "ce_source", "ce_specversion", "ce_time", "ce_partitionkey", "ce_sequence")
+
+
+class Undecodable(Exception):
+    """A message is not an event of its topic.
+
+    Attributes:
+        reason: closed code.
+        detail: what was expected and where; never a value of the message, which may be personal.
+    """
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason: Reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A valid event with its CloudEvents attributes."""
+
+    id: str
+    time: datetime
+    event: Event
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """An event as it goes to the broker."""
+
+    topic: str
+    partition: int
+    key: bytes
+    headers: tuple[tuple[str, bytes], ...]
+    value: bytes
+
+
+def headers_of(envelope: Envelope) -> dict[str, str]:
+    """CloudEvents headers of an event, plus `traceparent` where there is one."""
+    event = envelope.event
+    headers = {
+        "content-type": "application/json",
+        "ce_specversion": "1.0",
+        "ce_id": envelope.id,
+        "ce_type": event.type(),
+        "ce_source": f"/mamapost/{event.source}",
+        "ce_time": envelope.time.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "ce_dataschema": f"urn:mamapost:schema:{event.topic}:v{event.major}",
+        "ce_partitionkey": event.city,
+        "ce_sequence": str(event.entity_version),
+    }
+    if envelope.traceparent:
+        headers["traceparent"] = envelope.traceparent
+    return headers
+
+
+def encode(envelope: Envelope) -> Message:
+    """An event as a Kafka message on its topic, keyed by its entity, in its city's partition."""
+    event = envelope.event
+    return Message(
+        topic=event.topic,
+        partition=partition_of(event.city),
+        key=event.entity_id.encode(),
+        headers=tuple((name, value.encode()) for name, value in headers_of(envelope).items()),
+        value=event.model_dump_json(by_alias=True, exclude_none=True).encode(),
+    )
+
+
+def decode(topic: str, key: bytes | None, headers: Sequence[tuple[str, bytes | None]], value: bytes | None) -> Envelope:
+    """The event in a message.
+
+    Raises:
+        Undecodable: the message is not a valid event of this topic; nothing else is ever raised.
+    """
+    if value is None:
+        raise Undecodable("not-json", "expected a JSON object, got a tombstone")
+    if len(value) > MESSAGE_MAX_BYTES:
+        raise Undecodable("too-large", f"expected at most {MESSAGE_MAX_BYTES} bytes, got {len(value)}")
+    attributes: dict[str, str] = {}
+    for name, raw in headers:
+        if not name.startswith("ce_") and name != "traceparent":
+            continue
+        try:
+            attributes[name] = (raw or b"").decode()
+        except UnicodeDecodeError:
+            raise Undecodable("bad-header", "expected UTF-8 in every ce_ header") from None
+    missing = [name for name in _REQUIRED if not attributes.get(name)]
+    if missing:
+        raise Undecodable("missing-header", f"expected headers {', '.join(missing)}")
+    if attributes["ce_specversion"] != "1.0":
+        raise Undecodable("wrong-version", "ce_specversion: expected 1.0")
+    model = _model_of(topic, attributes["ce_type"])
+    try:
+        time = datetime.fromisoformat(attributes["ce_time"])
+        sequence = int(attributes["ce_sequence"])
+    except ValueError:
+        raise Undecodable("bad-header", "expected ce_time as RFC 3339 and ce_sequence as a number") from None
+    if time.tzinfo is None:
+        raise Undecodable("bad-header", "ce_time: expected an offset")
+    try:
+        event = model.model_validate_json(value)
+    except ValidationError as error:
+        raise _undecodable(error) from None
+    if key is None or key != event.entity_id.encode():
+        raise Undecodable("wrong-key", f"key: expected the value of {model.entity}")
+    if sequence != event.entity_version or attributes["ce_partitionkey"] != event.city:
+        raise Undecodable("bad-header", f"expected ce_sequence = {model.order} and ce_partitionkey = city")
+    if len(attributes["ce_id"]) > 64:
+        raise Undecodable("bad-header", "ce_id: expected at most 64 characters")
+    return Envelope(attributes["ce_id"], time, event, attributes.get("traceparent"))
+
+
+def _model_of(topic: str, ce_type: str) -> type[Event]:
+    match = _TYPE.match(ce_type)
+    if not match or match[1] not in TOPICS:
+        raise Undecodable("unknown-type", "ce_type: expected mamapost.<event>.v<number> of the catalogue")
+    model = TOPICS[match[1]].event
+    if model.topic != topic:
+        raise Undecodable("wrong-topic", f"ce_type: expected {model.topic} on its own topic")
+    if int(match[2]) != model.major:
+        raise Undecodable("wrong-version", f"ce_type: expected v{model.major}")
+    return model
+
+
+def _undecodable(error: ValidationError) -> Undecodable:
+    """Field paths and rules only; pydantic's own text would repeat the offending values."""
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    if any(fault["type"].startswith("json_") for fault in faults):
+        return Undecodable("not-json", "expected a JSON object in UTF-8")
+    shown = "; ".join(f"{'.'.join(str(part) for part in fault['loc'])}: {fault['type']}" for fault in faults[:5])
+    return Undecodable("invalid", shown)

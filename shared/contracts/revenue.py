@@ -1,0 +1,108 @@
+"""Events of revenue: agreements, accruals, settlements, community funds."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from shared.contracts.fields import (
+    OPEN,
+    City,
+    Count,
+    Day,
+    Event,
+    Fen,
+    Instant,
+    Month,
+    OpenId,
+    PseudonymId,
+    RateBp,
+    Sha256,
+    SignedFen,
+    SignedFenE4,
+    Slug,
+    Version,
+)
+
+
+class RevenueEvent(Event):
+    source: ClassVar[str] = "revenue"
+
+
+class AgreementSigned(RevenueEvent):
+    """Federation, employer and community agreed on a rebate."""
+
+    topic: ClassVar[str] = "agreement-signed"
+    entity: ClassVar[str] = "agreement_id"
+
+    agreement_id: OpenId
+    version: Version
+    city: City
+    employer_id: OpenId
+    community_id: OpenId
+    base: Annotated[Literal["wages", "output"], OPEN]
+    rate_bp: RateBp
+    valid_from: Day
+    valid_until: Annotated[Day | None, Field(description="Last valid day; absent: until further notice.")] = None
+    signed_at: Instant
+
+
+class RebateAccrued(RevenueEvent):
+    """A ledger entry for one revision of one shift; a correction is a reversal and a new accrual."""
+
+    topic: ClassVar[str] = "rebate-accrued"
+    entity: ClassVar[str] = "entry_id"
+
+    entry_id: PseudonymId
+    version: Version = 1
+    kind: Annotated[Literal["accrual", "reversal"], OPEN]
+    shift_id: PseudonymId
+    revision: Version
+    community_id: OpenId
+    employer_id: OpenId
+    city: City
+    agreement_id: OpenId
+    agreement_version: Version
+    base_fen: SignedFen
+    rate_bp: RateBp
+    amount_fen_e4: Annotated[SignedFenE4, Field(description="`base_fen × rate_bp`, exact, in fen × 10 000.")]
+    month: Annotated[Month, Field(description="The month that the entry is posted into.")]
+    worked_month: Annotated[Month, Field(description="The month in which the shift was worked.")]
+    accrued_at: Instant
+
+
+class RebateSettled(RevenueEvent):
+    """A month of one employer at one community was summed, rounded once and closed."""
+
+    topic: ClassVar[str] = "rebate-settled"
+    entity: ClassVar[str] = "settlement_id"
+
+    settlement_id: OpenId
+    version: Version = 1
+    community_id: OpenId
+    employer_id: OpenId
+    city: City
+    month: Month
+    base_fen: SignedFen
+    amount_fen: SignedFen
+    carry_fen_e4: Annotated[SignedFenE4, Field(description="Remainder carried into the next month.")]
+    entries: Count
+    statement_hash: Annotated[Sha256, Field(description="SHA-256 of the statement's canonical CSV.")]
+    settled_at: Instant
+
+
+class FundSpent(RevenueEvent):
+    """A community paid for something out of its fund."""
+
+    topic: ClassVar[str] = "fund-spent"
+    entity: ClassVar[str] = "spending_id"
+
+    spending_id: OpenId
+    version: Version = 1
+    community_id: OpenId
+    city: City
+    category: Slug
+    amount_fen: Fen
+    receipt_hash: Annotated[Sha256, Field(description="SHA-256 of the receipt's file.")]
+    spent_at: Instant

@@ -1,0 +1,103 @@
+"""Every topic as data: who owns it, what it means, who may read it, how long it is kept. Topics are created from here.
+
+Message key = entity id. Partition = Kafka's own murmur2 hash of the city code, the same for all topics, so that one
+consumer sees a whole city (promise 3); an integrator in any language can compute it with the stock hash.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from aiokafka.partitioner import murmur2
+
+from shared.contracts import matching, registry, revenue, training
+from shared.contracts.fields import Event
+
+PARTITIONS = 6
+"""The same for every topic; co-partitioning needs it, and changing it later moves cities (docs/decisions/0004)."""
+
+DAY_MS = 86_400_000
+YEAR_MS = 366 * DAY_MS
+MESSAGE_MAX_BYTES = 262_144
+"""Largest message; the largest legal event is about 40 kB, so four times more is a fault, not data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic.
+
+    Attributes:
+        event: model of its messages.
+        access: `open`, or `restricted` where a pseudonym stands together with earnings or hours (promise 4).
+        retention_ms: how long messages are kept; `-1` for ever.
+        compacted: only the latest message per key is kept after a while (state-carrying events).
+    """
+
+    event: type[Event]
+    access: Literal["open", "restricted"]
+    retention_ms: int
+    compacted: bool
+
+    @property
+    def name(self) -> str:
+        return self.event.topic
+
+    @property
+    def owner(self) -> str:
+        return self.event.source
+
+    @property
+    def meaning(self) -> str:
+        return (self.event.__doc__ or "").strip().splitlines()[0]
+
+    @property
+    def dead_letters(self) -> str:
+        """Where messages go that a consumer of this topic cannot use."""
+        return f"{self.name}.dlq"
+
+
+def _state(event: type[Event], access: Literal["open", "restricted"] = "open") -> Topic:
+    return Topic(event, access, retention_ms=-1, compacted=True)
+
+
+def _record(event: type[Event], access: Literal["open", "restricted"] = "open") -> Topic:
+    return Topic(event, access, retention_ms=2 * YEAR_MS, compacted=False)
+
+
+TOPICS: dict[str, Topic] = {
+    topic.name: topic
+    for topic in (
+        _state(registry.EmployerRegistered),
+        _state(registry.EmployerSuspended),
+        _state(registry.EmployerReinstated),
+        _state(registry.CommunityRegistered),
+        _state(registry.StationRegistered),
+        _state(registry.SeekerRegistered),
+        _state(registry.SeekerWithdrawn),
+        _state(registry.PostOpened),
+        _state(registry.PostClosed),
+        _state(registry.PlacementMade, "restricted"),
+        _state(registry.PlacementEnded, "restricted"),
+        _record(registry.ShiftCompleted, "restricted"),
+        _state(training.CourseScheduled),
+        _state(training.EnrolmentMade),
+        _state(training.EnrolmentAssessed),
+        _state(training.SkillCertified),
+        _state(training.SkillRevoked),
+        _state(matching.RankingChanged),
+        _state(revenue.AgreementSigned),
+        _record(revenue.RebateAccrued, "restricted"),
+        _record(revenue.RebateSettled),
+        _record(revenue.FundSpent),
+    )
+}
+"""All topics by name."""
+
+DEAD_LETTER_RETENTION_MS = 30 * DAY_MS
+"""A dead letter names its origin, not its content; a month is enough to find and mend the cause."""
+
+
+def partition_of(city: str, partitions: int = PARTITIONS) -> int:
+    """Partition of a city: murmur2 as in Kafka's default partitioner, made positive, modulo the count."""
+    return int(murmur2(city.encode()) & 0x7FFFFFFF) % partitions

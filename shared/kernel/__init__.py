@@ -1,0 +1,1 @@
+"""Pure building blocks: money, week, geography, ids, clock. Standard library only, no I/O."""

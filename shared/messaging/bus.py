@@ -1,0 +1,202 @@
+"""A service's connection to the bus, kept up by a supervised task: topics, relay, consumer.
+
+Nothing here blocks the start of a service or its HTTP commands: while the broker is gone, events wait in the service's
+own log. A broker that comes back with another identity has lost everything; then all parts start anew, the relay
+refills it, and the consumers read it from its beginning, where the versions they hold make old news harmless.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from faststream.kafka import KafkaBroker
+from pymongo.errors import PyMongoError
+
+from shared.contracts.fields import Event
+from shared.contracts.topics import MESSAGE_MAX_BYTES, PARTITIONS
+from shared.kernel.clock import Clock
+from shared.messaging.consume import Apply, Consumer
+from shared.messaging.dead_letters import DeadLetters
+from shared.messaging.events import EventLog
+from shared.messaging.relay import Relay, own_topics
+from shared.messaging.topics import ensure_topics
+from shared.runtime import metrics
+from shared.runtime.logs import logger
+from shared.runtime.mongo import Mongo
+from shared.runtime.settings import Settings
+
+WATCH_S = 1.0
+"""How often the broker's identity is asked for."""
+
+RECONNECT_PAUSE_S = 1.0
+"""Pause before a lost connection is built again."""
+
+REQUEST_TIMEOUT_MS = 10_000
+"""A request that takes longer is lost; a healthy broker answers within milliseconds."""
+
+STOP_TIMEOUT_S = 15
+"""How long a stop waits for the batch at hand; the store's own timeouts end it before."""
+
+_log = logger(__name__)
+
+
+class BrokerChanged(Exception):
+    """The broker came back with another identity."""
+
+
+class Bus:
+    """Relay and consumer of one service instance.
+
+    `state` is `starting` until topics, relay and consumer are there for the first time, then `up`, or `away` while the
+    broker does not answer.
+    """
+
+    def __init__(self, settings: Settings, service: str, mongo: Mongo, events: EventLog, clock: Clock) -> None:
+        self._settings = settings
+        self._service = service
+        self._dead_letters = DeadLetters(service)
+        self._events = events
+        owner = f"{socket.gethostname()}:{os.getpid()}"
+        self._relay = Relay(mongo.db, events, clock, owner, settings.relay_batch_max)
+        self._consumer: Consumer | None = None
+        self._consumed: list[str] = []
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+        self.state = "starting"
+
+    def consume(self, events: Sequence[type[Event]], apply: Apply) -> None:
+        """Have `apply` called with batches of these events; to be called once, before `start`."""
+        if self._consumer is not None:
+            raise RuntimeError("a service has one subscription, which lists all its topics")
+        self._consumed = [event.topic for event in events]
+
+        async def apply_and_wake(batch: Sequence[Any]) -> Sequence[Any]:
+            refusals = await apply(batch)
+            self._events.wake()
+            return refusals
+
+        self._consumer = Consumer(self._service, self._consumed, apply_and_wake, self._dead_letters)
+
+    async def start(self) -> None:
+        """Begin to connect, in the background."""
+        self._task = asyncio.create_task(self._supervise(), name="bus")
+
+    async def stop(self) -> None:
+        """Finish the batch at hand, commit it, and disconnect."""
+        self._stopping.set()
+        self._relay.stop()
+        if self._task is not None:
+            done, _ = await asyncio.wait([self._task], timeout=STOP_TIMEOUT_S)
+            if not done:
+                self._task.cancel()
+                await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _supervise(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                await self._session()
+            except* (KafkaError, PyMongoError, OSError, BrokerChanged) as group:
+                causes = sorted({type(error).__name__ for error in group.exceptions})
+                _log.warning("bus connection ended; building it again", causes=causes)
+            metrics.BUS_CONNECTED.set(0)
+            if self.state == "up":
+                self.state = "away"
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), RECONNECT_PAUSE_S)
+
+    async def _session(self) -> None:
+        """One connection, until the stop or the loss of the broker."""
+        async with contextlib.AsyncExitStack() as stack:
+            admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.kafka, request_timeout_ms=REQUEST_TIMEOUT_MS)
+            await admin.start()
+            stack.push_async_callback(admin.close)
+            cluster_id = await _cluster_id(admin)
+            own = own_topics(self._service)
+            await ensure_topics(admin, sorted({*own, *self._consumed}), self._settings.replication_factor)
+            producer = AIOKafkaProducer(
+                bootstrap_servers=self._settings.kafka,
+                acks="all",
+                enable_idempotence=self._settings.kafka_idempotence,
+                max_request_size=MESSAGE_MAX_BYTES * 4,
+                request_timeout_ms=REQUEST_TIMEOUT_MS,
+            )
+            await producer.start()
+            stack.push_async_callback(producer.stop)
+            self._dead_letters.connect(producer)
+            await self._relay.adopt(cluster_id, await self._is_empty(own))
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._relay.run(producer))
+                tasks.create_task(self._watch(admin, cluster_id))
+                if self._consumer is not None:
+                    tasks.create_task(self._consume(self._consumer))
+                else:
+                    self._connected()
+
+    async def _consume(self, consumer: Consumer) -> None:
+        broker = KafkaBroker(
+            self._settings.kafka,
+            client_id=f"mamapost-{self._service}",
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
+            allow_auto_create_topics=False,
+            graceful_timeout=STOP_TIMEOUT_S,
+            apply_types=False,
+            logger=None,
+        )
+        consumer.attach(broker, self._settings)
+        starting = asyncio.create_task(broker.start())
+        try:
+            await starting
+            await consumer.assigned.wait()
+            self._connected()
+            await self._stopping.wait()
+        finally:
+            starting.cancel()
+            await broker.stop()
+
+    def _connected(self) -> None:
+        self.state = "up"
+        metrics.BUS_CONNECTED.set(1)
+
+    async def _watch(self, admin: AIOKafkaAdminClient, cluster_id: str) -> None:
+        """Raise when the broker is another one; a broker that is away for a while is waited for."""
+        while not self._stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), WATCH_S)
+                return
+            try:
+                seen = await _cluster_id(admin)
+            except KafkaError as error:
+                if self.state == "up":
+                    _log.warning("the broker does not answer", error=type(error).__name__)
+                    self.state = "away"
+                metrics.BUS_CONNECTED.set(0)
+                continue
+            if seen != cluster_id:
+                raise BrokerChanged
+            if self.state == "away":
+                self._connected()
+
+    async def _is_empty(self, topics: Sequence[str]) -> bool:
+        """Whether no partition of these topics holds a message."""
+        reader = AIOKafkaConsumer(bootstrap_servers=self._settings.kafka, request_timeout_ms=REQUEST_TIMEOUT_MS)
+        await reader.start()
+        try:
+            ends = await reader.end_offsets(
+                [TopicPartition(topic, partition) for topic in topics for partition in range(PARTITIONS)]
+            )
+        finally:
+            await reader.stop()
+        return not any(ends.values())
+
+
+async def _cluster_id(admin: AIOKafkaAdminClient) -> str:
+    described = await admin.describe_cluster()
+    return str(described["cluster_id"])

@@ -1,0 +1,207 @@
+"""Batch consumption: valid events to one handler, effects before offsets, nothing lost, nothing blocked.
+
+FastStream's own decoding fails a whole batch for one bad record, so its parser is replaced by one that never raises and
+its decoder by none: the handler gets the raw records, splits them, dead-letters the bad ones, applies the good ones in
+one transaction, and raises to see the batch again when the store is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker
+from faststream.kafka.message import KafkaAckableMessage, KafkaMessage
+from faststream.kafka.subscriber.usecase import BatchSubscriber
+from pymongo.errors import PyMongoError
+
+from shared.contracts.envelope import Envelope, Undecodable, decode
+from shared.kernel.errors import ServiceError
+from shared.messaging.dead_letters import DeadLetters, Record, Rejected
+from shared.runtime import metrics
+from shared.runtime.logs import logger
+from shared.runtime.mongo import is_unavailable
+from shared.runtime.settings import Settings
+
+RETRY_PAUSE_S = 0.5
+"""Pause before a failed batch comes again, so that a lost database is not hammered."""
+
+POLL_MS = 10
+"""Longest wait for records in one poll; FastStream waits as long again after an empty one."""
+
+REBALANCE_TIMEOUT_MS = 60_000
+"""How long a rebalance waits for a member; above the longest batch, which is bounded by the store's timeouts."""
+
+_log = logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A valid event that its consumer cannot use; goes to the dead letters.
+
+    Attributes:
+        detail: why, without personal data.
+    """
+
+    envelope: Envelope
+    detail: str
+
+
+Received = tuple[Record, Envelope]
+
+Apply = Callable[[Sequence[Envelope]], Awaitable[Sequence[Refusal]]]
+"""A service's handler: one batch of valid events in, its effect in one transaction.
+
+The batch may hold duplicates, and events of different topics in any order. A retryable `ServiceError` or lost database
+is raised, and the batch comes again; any other exception makes the events come one by one, and the culprit is
+dead-lettered.
+"""
+
+
+class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's base is untyped
+    """One subscription of a service to all topics that it consumes.
+
+    One for all, so that the range assignor gives a whole city to one instance (promise 3).
+    """
+
+    def __init__(self, service: str, topics: Sequence[str], apply: Apply, dead_letters: DeadLetters) -> None:
+        self._service = service
+        self._topics = list(topics)
+        self._apply = apply
+        self._dead_letters = dead_letters
+        self._busy = asyncio.Lock()
+        self._subscriber: BatchSubscriber | None = None
+        self.assigned = asyncio.Event()
+
+    def attach(self, broker: KafkaBroker, settings: Settings) -> None:
+        """Subscribe on a broker that has not been started."""
+        subscriber = broker.subscriber(
+            *self._topics,
+            batch=True,
+            group_id=f"{settings.db_prefix}.{self._service}",
+            auto_offset_reset="earliest",
+            ack_policy=AckPolicy.NACK_ON_ERROR,
+            partition_assignment_strategy=(RangePartitionAssignor,),
+            max_records=settings.batch_max_records,
+            batch_timeout_ms=POLL_MS,
+            fetch_max_wait_ms=settings.fetch_max_wait_ms,
+            rebalance_timeout_ms=REBALANCE_TIMEOUT_MS,
+            listener=self,
+            parser=self._parse,
+            decoder=_undecoded,
+        )
+        subscriber(self.handle)
+        self._subscriber = subscriber
+        self.assigned.clear()
+
+    async def _parse(self, records: tuple[Record, ...]) -> KafkaMessage:
+        """Wrap the raw records; headers are not read here, since a bad one would lose the batch."""
+        consumer: Any = self._subscriber.consumer if self._subscriber else None
+        return KafkaAckableMessage(
+            body=b"", headers={}, batch_headers=[], raw_message=records, consumer=consumer, message_id="batch"
+        )
+
+    async def handle(self, records: Sequence[Record]) -> None:
+        """Apply one batch. Returns when its effect is durable; raises when it must come again."""
+        async with self._busy:
+            good, bad = split(records)
+            await self._dead_letters.send(bad)
+            if good:
+                await self._apply_all(good)
+            self._show_lag()
+
+    async def _apply_all(self, good: list[Received]) -> None:
+        try:
+            with metrics.APPLY_SECONDS.time():
+                refusals = await self._apply([envelope for _, envelope in good])
+        except Exception as error:
+            if _comes_again(error):
+                await self._pause(error)
+                raise
+            _log.error("batch failed; trying its events one by one", error=type(error).__name__, size=len(good))
+            refusals = await self._apply_singly(good)
+        record_of = {envelope.id: record for record, envelope in good}
+        await self._dead_letters.send(
+            [Rejected(record_of[refusal.envelope.id], "refused", refusal.detail) for refusal in refusals]
+        )
+        now = datetime.now(UTC)
+        for record, envelope in good:
+            metrics.CONSUMED.labels(record.topic).inc()
+            metrics.APPLY_DELAY_SECONDS.labels(record.topic).observe(max((now - envelope.time).total_seconds(), 0))
+
+    async def _apply_singly(self, good: list[Received]) -> list[Refusal]:
+        refusals: list[Refusal] = []
+        for record, envelope in good:
+            try:
+                refusals.extend(await self._apply([envelope]))
+            except Exception as error:
+                if _comes_again(error):
+                    await self._pause(error)
+                    raise
+                _log.exception("event failed", event_id=envelope.id, topic=record.topic)
+                await self._dead_letters.send([Rejected(record, "handler-failed", type(error).__name__, attempts=2)])
+        return refusals
+
+    async def _pause(self, error: BaseException) -> None:
+        code = error.code if isinstance(error, ServiceError) else "store-unavailable"
+        metrics.BATCH_FAILURES.labels(code).inc()
+        _log.warning("batch will come again", code=code)
+        await asyncio.sleep(RETRY_PAUSE_S)
+
+    def _show_lag(self) -> None:
+        consumer = self._subscriber.consumer if self._subscriber else None
+        if consumer is None:
+            return
+        lags: dict[str, int] = {}
+        for partition in consumer.assignment():
+            end = consumer.highwater(partition)
+            position = consumer._subscription.subscription.assignment.state_value(partition)._position
+            if end is not None and position is not None:
+                lags[partition.topic] = lags.get(partition.topic, 0) + max(end - position, 0)
+        for topic, lag in lags.items():
+            metrics.CONSUMER_LAG.labels(topic).set(lag)
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        """Wait for the batch at hand: its effect and offsets belong to the old assignment."""
+        async with self._busy:
+            pass
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        self.assigned.set()
+
+
+def split(records: Sequence[Record]) -> tuple[list[Received], list[Rejected]]:
+    """Valid events with their records, in order, and the rest with reasons. Never raises.
+
+    A record that holds the same event id as an earlier one of the batch is a duplicate and left out.
+    """
+    good: list[Received] = []
+    bad: list[Rejected] = []
+    seen: set[str] = set()
+    for record in records:
+        try:
+            envelope = decode(record.topic, record.key, record.headers, record.value)
+        except Undecodable as error:
+            bad.append(Rejected(record, error.reason, error.detail))
+            continue
+        if envelope.id not in seen:
+            seen.add(envelope.id)
+            good.append((record, envelope))
+    return good, bad
+
+
+def _comes_again(error: BaseException) -> bool:
+    """Whether the same batch can succeed later."""
+    if isinstance(error, ServiceError):
+        return error.retryable
+    return isinstance(error, PyMongoError) and is_unavailable(error)
+
+
+async def _undecoded(message: KafkaMessage) -> Any:
+    return message.raw_message

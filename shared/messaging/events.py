@@ -1,0 +1,96 @@
+"""A service's own events: append-only, written in the transaction of the state they tell of. This is the outbox.
+
+Each event stands here for ever, so a lost broker can be refilled (promise 2). The relay notes in `published` the
+generation of the broker that has acknowledged it (0: none yet); nothing else of an event ever changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+
+from pymongo import ASCENDING, DESCENDING, IndexModel
+
+from shared.contracts.envelope import Envelope, encode, headers_of
+from shared.contracts.fields import Event
+from shared.kernel.ids import new_id
+from shared.runtime.mongo import Database, Document, Session
+
+
+class EventLog:
+    """The `events` collection of one service.
+
+    Args:
+        db: the service's database.
+        service: its name; an event of another source is refused.
+    """
+
+    def __init__(self, db: Database, service: str) -> None:
+        self.collection = db["events"]
+        self._service = service
+        self._appended = asyncio.Event()
+
+    async def ensure_indexes(self) -> None:
+        await self.collection.create_indexes(
+            [
+                IndexModel([("published", DESCENDING), ("at", ASCENDING), ("version", ASCENDING)], name="to_publish"),
+                IndexModel(
+                    [("topic", ASCENDING), ("entity_id", ASCENDING), ("version", ASCENDING)],
+                    name="position",
+                    unique=True,
+                ),
+            ]
+        )
+
+    async def append(self, session: Session, events: Sequence[Event], at: datetime) -> list[Envelope]:
+        """Add events inside the caller's transaction; they are published after it commits.
+
+        Args:
+            at: the moment of the change, the events' `ce_time`.
+
+        Returns:
+            The events with their ids, in order.
+
+        Raises:
+            ValueError: an event belongs to another service.
+            DuplicateKeyError: the same version of an entity was published before; a bug in the caller's versions.
+        """
+        if not events:
+            return []
+        foreign = [event.topic for event in events if event.source != self._service]
+        if foreign:
+            raise ValueError(f"{self._service} does not own {foreign[0]}")
+        envelopes = [Envelope(new_id("event"), at, event) for event in events]
+        await self.collection.insert_many([_document(envelope) for envelope in envelopes], session=session)
+        return envelopes
+
+    def wake(self) -> None:
+        """Tell the relay that a transaction with events was committed, so that it need not wait for its next look."""
+        self._appended.set()
+
+    async def wait(self, timeout_s: float) -> None:
+        """Wait until `wake` or the timeout (for events of other processes, or of one that died before `wake`)."""
+        try:
+            await asyncio.wait_for(self._appended.wait(), timeout_s)
+        except TimeoutError:
+            return
+        finally:
+            self._appended.clear()
+
+
+def _document(envelope: Envelope) -> Document:
+    message = encode(envelope)
+    event = envelope.event
+    return {
+        "_id": envelope.id,
+        "topic": message.topic,
+        "entity_id": event.entity_id,
+        "version": event.entity_version,
+        "partition": message.partition,
+        "city": event.city,
+        "at": envelope.time,
+        "headers": headers_of(envelope),
+        "value": message.value,
+        "published": 0,
+    }

@@ -1,0 +1,164 @@
+"""The relay: from a service's own events to the broker, at least once, in the order of each entity.
+
+One relay of a service works at a time, by a lease. What it has published it notes as the *generation* of the broker
+that acknowledged it; a broker that has lost its data starts a new generation, which makes every event unpublished
+again, oldest first, without touching one of them (promise 2). A relay that was cut off and still notes an old
+generation does no harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from pymongo import ReturnDocument
+from pymongo.errors import DuplicateKeyError, PyMongoError
+
+from shared.contracts.topics import TOPICS
+from shared.kernel.clock import Clock
+from shared.messaging.events import EventLog
+from shared.runtime import metrics
+from shared.runtime.logs import logger
+from shared.runtime.mongo import Database, Document, is_unavailable
+
+LEASE_S = 3.0
+"""A relay that died is followed after this long; the living one renews it with every batch and look."""
+
+LOOK_S = 0.2
+"""Longest wait before the log is looked at unasked: events of another instance, or of a process that died."""
+
+PAUSE_S = 0.5
+"""Pause after a failure of broker or database, so that a lost part is not hammered."""
+
+_log = logger(__name__)
+
+
+class Relay:
+    """Publishes the events of one service.
+
+    Args:
+        owner: name of this instance, different for each.
+        batch_max: events sent before their acknowledgements are awaited.
+    """
+
+    def __init__(self, db: Database, events: EventLog, clock: Clock, owner: str, batch_max: int) -> None:
+        self._state = db["relay"]
+        self._events = events
+        self._clock = clock
+        self._owner = owner
+        self._batch_max = batch_max
+        self._stopping = False
+
+    async def adopt(self, cluster_id: str, is_empty: bool) -> None:
+        """Take note of the broker; a new one, or one that lost the topics, starts a new generation.
+
+        Args:
+            cluster_id: the broker's own identity.
+            is_empty: no topic of this service holds a message.
+        """
+        state = await self._state.find_one({"_id": "broker"})
+        if (
+            state is not None
+            and state["cluster_id"] == cluster_id
+            and not (is_empty and await self._events.collection.find_one({"published": state["generation"]}))
+        ):
+            return
+        generation = 1 if state is None else state["generation"] + 1
+        changed = await self._state.update_one(
+            {"_id": "broker", "generation": generation - 1},
+            {"$set": {"cluster_id": cluster_id, "generation": generation}},
+            upsert=state is None,
+        )
+        if state is not None and changed.modified_count:
+            metrics.BROKER_REFILLS.inc()
+            _log.warning("the broker is a new one; publishing all own events again", generation=generation)
+
+    async def run(self, producer: AIOKafkaProducer) -> None:
+        """Publish until `stop`; failures of broker and database are waited out.
+
+        Raises:
+            KafkaError: one that a retry with this producer cannot mend.
+        """
+        self._stopping = False
+        while not self._stopping:
+            try:
+                published = await self._hold_lease() and await self._publish(producer)
+            except (KafkaError, PyMongoError) as error:
+                if isinstance(error, KafkaError) and not error.retriable:
+                    raise
+                if isinstance(error, PyMongoError) and not is_unavailable(error):
+                    raise
+                _log.warning("relay waits", error=type(error).__name__)
+                await asyncio.sleep(PAUSE_S)
+                continue
+            if not published:
+                await self._events.wait(LOOK_S)
+        await self._give_up_lease()
+
+    def stop(self) -> None:
+        """End after the batch at hand."""
+        self._stopping = True
+        self._events.wake()
+
+    async def _hold_lease(self) -> bool:
+        now = datetime.now(UTC)
+        try:
+            await self._state.find_one_and_update(
+                {"_id": "lease", "$or": [{"owner": self._owner}, {"until": {"$lt": now}}]},
+                {"$set": {"owner": self._owner, "until": now + timedelta(seconds=LEASE_S)}},
+                upsert=True,
+                return_document=ReturnDocument.AFTER,
+            )
+        except DuplicateKeyError:
+            return False
+        return True
+
+    async def _give_up_lease(self) -> None:
+        try:
+            await self._state.delete_one({"_id": "lease", "owner": self._owner})
+        except PyMongoError as error:
+            _log.warning("the lease was left to run out", error=type(error).__name__)
+
+    async def _publish(self, producer: AIOKafkaProducer) -> int:
+        """Send one batch in order, await the acknowledgements, note them. Returns how many there were."""
+        state = await self._state.find_one({"_id": "broker"})
+        generation: int = state["generation"] if state else 1
+        batch: list[Document] = await (
+            self._events.collection.find({"published": {"$lt": generation}})
+            .sort([("published", -1), ("at", 1), ("version", 1)])
+            .limit(self._batch_max)
+            .to_list(self._batch_max)
+        )
+        if not batch:
+            metrics.OUTBOX_OLDEST_SECONDS.set(0)
+            return 0
+        metrics.OUTBOX_OLDEST_SECONDS.set((self._clock() - batch[0]["at"]).total_seconds())
+        pending = [
+            await producer.send(
+                event["topic"],
+                event["value"],
+                key=event["entity_id"].encode(),
+                partition=event["partition"],
+                headers=[(name, value.encode()) for name, value in event["headers"].items()],
+            )
+            for event in batch
+        ]
+        acknowledged = await asyncio.gather(*pending, return_exceptions=True)
+        failures = [outcome for outcome in acknowledged if isinstance(outcome, BaseException)]
+        if failures:
+            raise failures[0]
+        await self._events.collection.update_many(
+            {"_id": {"$in": [event["_id"] for event in batch]}}, {"$max": {"published": generation}}
+        )
+        now = self._clock()
+        for event in batch:
+            metrics.RELAYED.labels(event["topic"]).inc()
+            metrics.RELAY_DELAY_SECONDS.observe(max((now - event["at"]).total_seconds(), 0))
+        return len(batch)
+
+
+def own_topics(service: str) -> list[str]:
+    """Names of the topics that a service produces."""
+    return [topic.name for topic in TOPICS.values() if topic.owner == service]

@@ -1,0 +1,39 @@
+"""Creates topics explicitly from the catalogue; brokers must not create them by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TopicAlreadyExistsError, for_code
+
+from shared.contracts.topics import DEAD_LETTER_RETENTION_MS, MESSAGE_MAX_BYTES, PARTITIONS, TOPICS
+
+
+async def ensure_topics(admin: AIOKafkaAdminClient, names: Sequence[str], replication_factor: int) -> None:
+    """Create the topics that are missing, each with its dead-letter topic.
+
+    Raises:
+        KafkaError: the broker refused one for another reason than that it exists.
+    """
+    wanted: list[NewTopic] = []
+    existing = set(await admin.list_topics())
+    for name in names:
+        topic = TOPICS[name]
+        if topic.name not in existing:
+            configs = {
+                "cleanup.policy": "compact" if topic.compacted else "delete",
+                "retention.ms": str(topic.retention_ms),
+                "max.message.bytes": str(MESSAGE_MAX_BYTES),
+                "min.insync.replicas": str(min(2, replication_factor)),
+            }
+            wanted.append(NewTopic(topic.name, PARTITIONS, replication_factor, topic_configs=configs))
+        if topic.dead_letters not in existing:
+            configs = {"retention.ms": str(DEAD_LETTER_RETENTION_MS)}
+            wanted.append(NewTopic(topic.dead_letters, 1, replication_factor, topic_configs=configs))
+    if not wanted:
+        return
+    response = await admin.create_topics(wanted)
+    for _name, code, *_message in response.topic_errors:
+        if code not in (0, TopicAlreadyExistsError.errno):
+            raise for_code(code)

@@ -1,0 +1,1 @@
+"""What every service runs on: settings, database, HTTP, commands, pages, logs, metrics."""

@@ -1,0 +1,96 @@
+"""Bearer tokens with scopes.
+
+The tokens file holds one token a line: `<sha-256 of the token, hex> <name of the holder> <scope>[,<scope>...]`. Only
+the hash is kept, so a leaked file opens nothing. Without a tokens file a service refuses to start, unless it listens
+on loopback only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal, get_args
+
+from shared.kernel.errors import Kind, ServiceError
+
+Scope = Literal["read", "write", "personal"]
+"""`read` pseudonymous data, `write` commands, `personal` the person behind a pseudonym."""
+
+TOKENS_MAX = 10_000
+"""Lines of a tokens file: one a holder; a city has some hundred."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who a token was given to, and for what."""
+
+    name: str
+    scopes: frozenset[Scope]
+
+
+class Unauthorized(ServiceError):
+    """No token, or one that is not known."""
+
+    code: ClassVar[str] = "unauthorized"
+    kind: ClassVar[Kind] = "forbidden"
+
+
+class Forbidden(ServiceError):
+    """The token does not carry the scope that is needed."""
+
+    code: ClassVar[str] = "forbidden"
+    kind: ClassVar[Kind] = "forbidden"
+
+
+LOOPBACK = Holder("loopback", frozenset(get_args(Scope)))
+"""Stands for every caller of a service that listens on loopback and has no tokens file."""
+
+
+class Tokens:
+    """The tokens that a service accepts.
+
+    Raises:
+        ValueError: a line of the file is malformed; the message names the line, not its content.
+    """
+
+    def __init__(self, file: Path | None, *, host: str) -> None:
+        if file is None and host not in ("127.0.0.1", "::1", "localhost"):
+            raise ValueError(f"MAMAPOST_TOKENS_FILE: expected a tokens file, as the service listens on {host}")
+        self._holders: dict[str, Holder] | None = None if file is None else _read(file)
+
+    def holder(self, authorization: str | None) -> Holder:
+        """The holder of an `Authorization: Bearer …` header.
+
+        Raises:
+            Unauthorized: no such token.
+        """
+        if self._holders is None:
+            return LOOPBACK
+        scheme, _, token = (authorization or "").partition(" ")
+        found = self._holders.get(hash_of(token.strip())) if scheme.lower() == "bearer" else None
+        if found is None:
+            raise Unauthorized("expected `Authorization: Bearer <token>` with a known token")
+        return found
+
+
+def hash_of(token: str) -> str:
+    """SHA-256 of a token, hex; tokens are long and random, so a fast hash is enough."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _read(file: Path) -> dict[str, Holder]:
+    holders: dict[str, Holder] = {}
+    known: frozenset[Scope] = frozenset(get_args(Scope))
+    lines = file.read_text(encoding="utf-8").splitlines()
+    if len(lines) > TOKENS_MAX:
+        raise ValueError(f"{file}: expected at most {TOKENS_MAX} lines")
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        parts = line.split()
+        scopes = frozenset(scope for scope in known if len(parts) == 3 and scope in parts[2].split(","))
+        if len(parts) != 3 or len(parts[0]) != 64 or len(scopes) != len(set(parts[2].split(","))):
+            raise ValueError(f"{file}:{number}: expected `<sha-256> <name> <scope>[,<scope>]`")
+        holders[parts[0]] = Holder(parts[1], scopes)
+    return holders

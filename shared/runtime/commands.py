@@ -1,0 +1,159 @@
+"""Commands over HTTP: exactly one effect for one Idempotency-Key, state and answer committed together.
+
+Follows the IETF draft "The Idempotency-Key HTTP Header Field": same key and same input, the first answer; same key and
+other input, 422. The input is kept as a keyed hash, since it may hold personal data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Annotated, Any, ClassVar
+
+import orjson
+from fastapi import Header, Request, Response
+from pydantic import BaseModel, Field
+from pymongo import ASCENDING, IndexModel
+from pymongo.errors import DuplicateKeyError
+
+from shared.contracts.envelope import Envelope
+from shared.contracts.position import Position
+from shared.kernel.clock import Clock
+from shared.kernel.errors import Fault, Kind, ServiceError
+from shared.messaging.events import EventLog
+from shared.runtime.mongo import Mongo, Session
+
+KEY_RETENTION = timedelta(days=30)
+"""How long an answer is kept: longer than any client keeps retrying, short enough that the collection stays small."""
+
+_KEY = re.compile(r"^[\x21-\x7e]{8,128}$")
+
+
+class IdempotencyKeyMissing(ServiceError):
+    """A command came without a usable Idempotency-Key header."""
+
+    code: ClassVar[str] = "idempotency-key-missing"
+    kind: ClassVar[Kind] = "invalid"
+
+
+class IdempotencyKeyReused(ServiceError):
+    """The key stands for another input."""
+
+    code: ClassVar[str] = "idempotency-key-reused"
+    kind: ClassVar[Kind] = "invalid"
+
+
+class Accepted(BaseModel):
+    """Answer to a command: it is stored, and its event will reach the topic.
+
+    `position` can be given as `after=` to a reader that should have seen this command.
+    """
+
+    id: Annotated[str, Field(description="The entity that was made or changed.")]
+    version: Annotated[int, Field(description="Its version after the command.")]
+    topic: Annotated[str, Field(description="Where the event goes.")]
+    event_id: Annotated[str, Field(description="The event's `ce_id`.")]
+    position: Annotated[str, Field(description="`topic:entity id:version`")]
+
+    @classmethod
+    def of(cls, envelope: Envelope) -> Accepted:
+        """The answer that names one event."""
+        event = envelope.event
+        return cls(
+            id=event.entity_id,
+            version=event.entity_version,
+            topic=event.topic,
+            event_id=envelope.id,
+            position=str(Position.of(event)),
+        )
+
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description="Required. 8 to 128 visible ASCII characters, new for each command, the same for each retry of it.",
+    ),
+]
+"""Declare it as a parameter of each command route, so that it stands in OpenAPI."""
+
+
+class CommandRunner:
+    """Runs commands of one service.
+
+    Args:
+        secret: key of the input hashes (32 bytes); the same in all instances of the service.
+    """
+
+    def __init__(self, mongo: Mongo, events: EventLog, clock: Clock, secret: bytes) -> None:
+        self._mongo = mongo
+        self._events = events
+        self._clock = clock
+        self._secret = secret
+        self._answers = mongo.db["command_answers"]
+
+    async def ensure_indexes(self) -> None:
+        await self._answers.create_indexes(
+            [IndexModel([("at", ASCENDING)], name="expiry", expireAfterSeconds=int(KEY_RETENTION.total_seconds()))]
+        )
+
+    async def run(
+        self, request: Request, work: Callable[[Session], Awaitable[BaseModel]], status: int = 201
+    ) -> Response:
+        """Run a command once and answer it; a repetition gets the first answer.
+
+        Args:
+            request: the HTTP request; its key, method, path and body are what "the same command" means.
+            work: the use case, given the session of the transaction; may run more than once.
+
+        Raises:
+            IdempotencyKeyMissing, IdempotencyKeyReused, StoreUnavailable, and what `work` raises; then nothing is
+            stored, and the key may be used again.
+        """
+        key = request.headers.get("idempotency-key", "")
+        if not _KEY.match(key):
+            raise IdempotencyKeyMissing(
+                "a command needs an Idempotency-Key",
+                Fault("Idempotency-Key", "8 to 128 visible ASCII characters, new for each command"),
+            )
+        fingerprint = self._fingerprint(request.method, request.url.path, await request.body())
+        key_hash = self._fingerprint("key", key, b"")
+
+        async def once(session: Session) -> tuple[int, bytes]:
+            known = await self._answers.find_one({"_id": key_hash}, session=session)
+            if known is not None:
+                return _first_answer(known, fingerprint)
+            body = orjson.dumps((await work(session)).model_dump(mode="json", exclude_none=True))
+            await self._answers.insert_one(
+                {"_id": key_hash, "input": fingerprint, "status": status, "body": body, "at": self._clock()},
+                session=session,
+            )
+            return status, body
+
+        try:
+            answered, body = await self._mongo.transaction(once)
+        except DuplicateKeyError:
+            known = await self._answers.find_one({"_id": key_hash})
+            if known is None:
+                raise
+            answered, body = _first_answer(known, fingerprint)
+        self._events.wake()
+        return Response(body, status_code=answered, media_type="application/json")
+
+    def _fingerprint(self, method: str, path: str, body: bytes) -> str:
+        digest = hmac.new(self._secret, digestmod=hashlib.sha256)
+        for part in (method.encode(), path.encode(), body):
+            digest.update(len(part).to_bytes(8, "big"))
+            digest.update(part)
+        return digest.hexdigest()
+
+
+def _first_answer(known: dict[str, Any], fingerprint: str) -> tuple[int, bytes]:
+    if not hmac.compare_digest(known["input"], fingerprint):
+        raise IdempotencyKeyReused(
+            "this Idempotency-Key was used for another command", Fault("Idempotency-Key", "a new key for a new input")
+        )
+    return known["status"], known["body"]

@@ -1,0 +1,271 @@
+"""The HTTP edge of every service: problem details (RFC 9457), limits, tokens, health, metrics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Header, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel, ValidationError
+from pymongo.errors import PyMongoError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Send
+from starlette.types import Scope as AsgiScope
+
+from shared.kernel.errors import Fault, Kind, ServiceError
+from shared.runtime import metrics
+from shared.runtime.auth import Forbidden, Holder, Scope, Tokens, Unauthorized
+from shared.runtime.logs import logger
+from shared.runtime.mongo import is_unavailable, unavailable
+from shared.runtime.settings import Settings
+
+BODY_MAX_BYTES = 65_536
+"""Body of a single command: the largest legal one (168 spans, 64 skills) is about 20 kB."""
+
+BULK_BODY_MAX_BYTES = 4 * 1024 * 1024
+"""Body of a bulk command: 1,000 rows of up to 4 kB."""
+
+FAULTS_MAX = 50
+"""Faults named in one problem; more help nobody."""
+
+STATUS: dict[Kind, int] = {
+    "invalid": 422,
+    "unknown": 404,
+    "conflict": 409,
+    "forbidden": 403,
+    "too-large": 413,
+    "unavailable": 503,
+}
+
+_log = logger(__name__)
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details. `type` is `urn:mamapost:problem:<code>`; `errors` name the fields at fault."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    retryable: bool
+    errors: list[dict[str, str]] = []
+
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": Problem, "description": "Problem details that name the field."},
+    "503": {"model": Problem, "description": "The database is gone for now; retry with the same Idempotency-Key."},
+}
+
+
+def create_app(
+    service: str,
+    description: str,
+    settings: Settings,
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
+    ready: Callable[[], Awaitable[dict[str, str]]],
+) -> FastAPI:
+    """A service's FastAPI app; routes are added by its composition root.
+
+    Args:
+        ready: state of each part, e.g. `{"store": "up", "bus": "starting"}`; ready when no part is `starting` or `down`
+            (a part that may be away for a while without harm says `away`). Called at each probe.
+    """
+    app = FastAPI(
+        title=f"mamapost {service}",
+        description=description,
+        version="1",
+        lifespan=lifespan,
+        responses=PROBLEMS,
+        separate_input_output_schemas=False,
+    )
+    app.state.tokens = Tokens(settings.tokens_file, host=settings.host)
+    app.add_middleware(_Edge)
+    _add_problem_handlers(app)
+
+    @app.get("/health/live", tags=["health"])
+    async def live() -> dict[str, str]:
+        """The process answers."""
+        return {"status": "live"}
+
+    @app.get("/health/ready", tags=["health"])
+    async def is_ready(response: Response) -> dict[str, str]:
+        """The parts that a request needs are there; a broker that went away after the start only delays events."""
+        parts = await ready()
+        if any(state in ("starting", "down") for state in parts.values()):
+            response.status_code = 503
+        return parts
+
+    @app.get("/metrics", tags=["health"], response_class=Response)
+    async def prometheus() -> Response:
+        """Metrics for Prometheus."""
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return app
+
+
+def needs(scope: Scope) -> Any:
+    """Dependency that lets a request pass only with a token of the scope: `dependencies=[needs("write")]`."""
+
+    async def check(
+        request: Request, authorization: Annotated[str | None, Header(include_in_schema=False)] = None
+    ) -> Holder:
+        tokens: Tokens = request.app.state.tokens
+        holder = tokens.holder(authorization)
+        if scope not in holder.scopes:
+            raise Forbidden(f"this needs a token with the scope `{scope}`")
+        return holder
+
+    return Depends(check)
+
+
+def problem(error: ServiceError) -> JSONResponse:
+    """A service's error as problem details."""
+    status = 401 if isinstance(error, Unauthorized) else STATUS[error.kind]
+    body = Problem(
+        type=f"urn:mamapost:problem:{error.code}",
+        title=error.code.replace("-", " "),
+        status=status,
+        detail=str(error),
+        code=error.code,
+        retryable=error.retryable,
+        errors=[{"field": fault.field, "expected": fault.expected} for fault in error.faults[:FAULTS_MAX]],
+    )
+    headers = {"Retry-After": "1"} if error.retryable else {}
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(body.model_dump(), status, headers, media_type="application/problem+json")
+
+
+def faults_of(error: ValidationError | RequestValidationError, *, skip: int = 0) -> list[Fault]:
+    """Field paths and expectations of a pydantic error, without the offending values (which may be personal).
+
+    Args:
+        skip: leading path parts to leave out, such as FastAPI's `body`.
+    """
+    faults: list[Fault] = []
+    for item in error.errors():
+        path = ".".join(str(part) for part in item["loc"][skip:]) or "body"
+        faults.append(Fault(path, _expected(item)))
+    return faults
+
+
+def _expected(item: Any) -> str:
+    """pydantic's message, unless it could repeat input; custom ValueErrors are ours and name no value."""
+    kind = str(item["type"])
+    if kind == "json_invalid":
+        return "a JSON object in UTF-8"
+    if kind in ("missing", "extra_forbidden"):
+        return "to be given" if kind == "missing" else "no such field"
+    message = str(item["msg"])
+    return message.removeprefix("Value error, ").removeprefix("Input should be ").removeprefix("Assertion failed, ")
+
+
+def _code_problem(status: int, code: str, detail: str, faults: list[Fault], retryable: bool = False) -> JSONResponse:
+    body = Problem(
+        type=f"urn:mamapost:problem:{code}",
+        title=code.replace("-", " "),
+        status=status,
+        detail=detail,
+        code=code,
+        retryable=retryable,
+        errors=[{"field": fault.field, "expected": fault.expected} for fault in faults[:FAULTS_MAX]],
+    )
+    return JSONResponse(body.model_dump(), status, media_type="application/problem+json")
+
+
+def _add_problem_handlers(app: FastAPI) -> None:
+    @app.exception_handler(ServiceError)
+    async def _service(_request: Request, error: ServiceError) -> JSONResponse:
+        return problem(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
+        return _code_problem(422, "invalid", "the request does not have the expected form", faults_of(error, skip=1))
+
+    @app.exception_handler(HTTPException)
+    async def _http(_request: Request, error: HTTPException) -> JSONResponse:
+        code = {404: "no-such-route", 405: "method-not-allowed"}.get(error.status_code, "malformed")
+        return _code_problem(error.status_code, code, str(error.detail), [])
+
+    @app.exception_handler(PyMongoError)
+    async def _store(_request: Request, error: PyMongoError) -> JSONResponse:
+        if is_unavailable(error):
+            return problem(unavailable(error))
+        _log.error("unexpected store error", error=type(error).__name__)
+        return _code_problem(500, "internal", "an unexpected error; it was logged", [])
+
+
+class _BodyTooLarge(ServiceError):
+    code = "body-too-large"
+    kind = "too-large"
+
+
+class _Edge:
+    """Body limit while the body streams in, and RED metrics by route template; one pass over each request."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        limit = BULK_BODY_MAX_BYTES if scope["path"].endswith("/bulk") else BODY_MAX_BYTES
+        declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        started = time.perf_counter()
+        status = 500
+
+        async def count(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            if declared.isdigit() and int(declared) > limit:
+                raise _too_large(limit)
+            body = await _read(receive, limit)
+            await self._app(scope, _replay(body, receive), count)
+        except _BodyTooLarge as error:
+            await problem(error)(scope, receive, count)
+        finally:
+            route = getattr(scope.get("route"), "path", "none")
+            metrics.HTTP_REQUESTS.labels(scope["method"], route, str(status)).inc()
+            metrics.HTTP_SECONDS.labels(scope["method"], route).observe(time.perf_counter() - started)
+
+
+def _too_large(limit: int) -> _BodyTooLarge:
+    return _BodyTooLarge("the body is too large", Fault("body", f"at most {limit} bytes"))
+
+
+async def _read(receive: Receive, limit: int) -> bytes:
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return bytes(body)
+        body += message.get("body", b"")
+        if len(body) > limit:
+            raise _too_large(limit)
+        if not message.get("more_body"):
+            return bytes(body)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """The whole body as one message, then whatever the client sends (a disconnect)."""
+    given = False
+
+    async def next_message() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return next_message

@@ -1,0 +1,41 @@
+"""Metrics that all services have. Labels are closed lists (topic, route, reason): never an id, never free text."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_LATENCY_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+
+HTTP_REQUESTS = Counter(
+    "mamapost_http_requests_total",
+    "Answers by route and status: rate and errors.",
+    ["method", "route", "status"],
+)
+HTTP_SECONDS = Histogram(
+    "mamapost_http_request_seconds",
+    "Time to answer; duration of rate, errors, duration.",
+    ["method", "route"],
+    buckets=_LATENCY_S,
+)
+RELAYED = Counter("mamapost_relay_events_total", "Events acknowledged by the broker.", ["topic"])
+RELAY_DELAY_SECONDS = Histogram(
+    "mamapost_relay_delay_seconds",
+    "From the moment of the change (ce_time) to the broker's acknowledgement; stage one of freshness.",
+    buckets=_LATENCY_S,
+)
+OUTBOX_OLDEST_SECONDS = Gauge(
+    "mamapost_outbox_oldest_seconds", "Age of the oldest event not yet published; rises when the broker is gone."
+)
+BROKER_REFILLS = Counter("mamapost_broker_refills_total", "Times that a lost broker was refilled from own events.")
+CONSUMED = Counter("mamapost_consumed_events_total", "Valid events applied.", ["topic"])
+APPLY_SECONDS = Histogram("mamapost_apply_batch_seconds", "Time to apply one batch and commit it.", buckets=_LATENCY_S)
+APPLY_DELAY_SECONDS = Histogram(
+    "mamapost_apply_delay_seconds",
+    "From the moment of the change (ce_time) to its effect here; freshness end to end.",
+    ["topic"],
+    buckets=_LATENCY_S,
+)
+BATCH_FAILURES = Counter("mamapost_batch_failures_total", "Batches that failed and will come again.", ["code"])
+DEAD_LETTERS = Counter("mamapost_dead_letters_total", "Messages dead-lettered.", ["topic", "reason"])
+CONSUMER_LAG = Gauge("mamapost_consumer_lag_messages", "Messages on assigned partitions not yet applied.", ["topic"])
+BUS_CONNECTED = Gauge("mamapost_bus_connected", "1 while the broker answers.")
