@@ -156,7 +156,9 @@ class Fleet:
         self._await_ready(service, deadline, may_move=False)
 
     def stop(self) -> tuple[str, ...]:
-        """Ask all services to stop, together, and kill those that have not within `stop_timeout_s`. Can be called again.
+        """Ask all services to stop, together, and kill those that have not within `stop_timeout_s`.
+
+        Can be called again.
 
         Returns:
             The services that had to be killed; each is also logged as a warning.

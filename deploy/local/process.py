@@ -5,9 +5,9 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
+import itertools
 import os
 import queue
-import random
 import signal
 import socket
 import subprocess
@@ -25,6 +25,9 @@ LOOPBACK: Final = "127.0.0.1"
 # end of any outgoing connection while its engine is down; a client that redials it can even connect to itself.
 _PORTS: Final = range(20_000, 32_000)
 _PORT_TRIES: Final = 200
+# Parallel runs (test workers) start their walk at different places and so do not race for the same ports.
+_PORTS_PER_PROCESS: Final = 64
+_port_walk: Final = itertools.count(os.getpid() * _PORTS_PER_PROCESS)
 
 _LOG_TAIL_LINES: Final = 15
 _LOG_LINE_CHARS: Final = 300
@@ -67,8 +70,7 @@ def pick_port(memory: Path | None = None) -> int:
             if remembered in _PORTS and port_is_free(remembered):
                 return remembered
     for _ in range(_PORT_TRIES):
-        # Random, not the lowest free: parallel test workers would otherwise all run for the same port.
-        port = random.SystemRandom().choice(_PORTS)
+        port = _PORTS[next(_port_walk) % len(_PORTS)]
         if port_is_free(port):
             if memory is not None:
                 memory.write_text(f"{port}\n", encoding="ascii")

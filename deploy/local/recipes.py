@@ -289,8 +289,14 @@ def _takes_writes(port: int, pid: int | None) -> bool:
     """
     if port_is_free(port):
         return False  # spares the driver's own, slower way to find out
+    answer_timeout_ms = round(_ANSWER_TIMEOUT_S * 1000)
     client: MongoClient[dict[str, Any]] = MongoClient(
-        LOOPBACK, port, directConnection=True, serverSelectionTimeoutMS=round(_ANSWER_TIMEOUT_S * 1000)
+        LOOPBACK,
+        port,
+        directConnection=True,
+        serverSelectionTimeoutMS=answer_timeout_ms,
+        connectTimeoutMS=answer_timeout_ms,
+        socketTimeoutMS=round(_PROBE_TIMEOUT_S * 1000),  # the first initiation writes to a possibly slow disk
     )
     try:
         if pid is not None and client.admin.command("serverStatus")["pid"] != pid:

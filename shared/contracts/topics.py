@@ -19,6 +19,9 @@ PARTITIONS = 6
 
 DAY_MS = 86_400_000
 YEAR_MS = 366 * DAY_MS
+COMPACTION_LAG_MS = 7 * DAY_MS
+"""Every version of an entity stays on its topic for a week at least, so that a subscriber who was away sees each."""
+
 MESSAGE_MAX_BYTES = 262_144
 """Largest message; the largest legal event is about 40 kB, so four times more is a fault, not data."""
 

@@ -120,7 +120,7 @@ class Bus:
             stack.push_async_callback(admin.close)
             cluster_id = await _cluster_id(admin)
             own = own_topics(self._service)
-            await ensure_topics(admin, sorted({*own, *self._consumed}), self._settings.replication_factor)
+            await ensure_topics(admin, own, self._settings.replication_factor)
             producer = AIOKafkaProducer(
                 bootstrap_servers=self._settings.kafka,
                 acks="all",
@@ -136,11 +136,14 @@ class Bus:
                 tasks.create_task(self._relay.run(producer))
                 tasks.create_task(self._watch(admin, cluster_id))
                 if self._consumer is not None:
-                    tasks.create_task(self._consume(self._consumer))
+                    tasks.create_task(self._consume(self._consumer, admin))
                 else:
                     self._connected()
 
-    async def _consume(self, consumer: Consumer) -> None:
+    async def _consume(self, consumer: Consumer, admin: AIOKafkaAdminClient) -> None:
+        await self._await_topics(admin)
+        if self._stopping.is_set():
+            return
         broker = KafkaBroker(
             self._settings.kafka,
             client_id=f"mamapost-{self._service}",
@@ -160,6 +163,15 @@ class Bus:
         finally:
             starting.cancel()
             await broker.stop()
+
+    async def _await_topics(self, admin: AIOKafkaAdminClient) -> None:
+        """Wait until the owners have created all topics consumed here: only an owner creates, so none is made twice."""
+        while missing := set(self._consumed) - set(await admin.list_topics()):
+            if self._stopping.is_set():
+                return
+            _log.info("waiting for topics of other services", missing=sorted(missing))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), WATCH_S)
 
     def _connected(self) -> None:
         self.state = "up"

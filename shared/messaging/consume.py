@@ -38,6 +38,9 @@ POLL_MS = 10
 REBALANCE_TIMEOUT_MS = 60_000
 """How long a rebalance waits for a member; above the longest batch, which is bounded by the store's timeouts."""
 
+SESSION_TIMEOUT_MS = 6_000
+"""A consumer that was killed is missed after this long (the least that Kafka allows by default)."""
+
 _log = logger(__name__)
 
 
@@ -92,6 +95,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
             batch_timeout_ms=POLL_MS,
             fetch_max_wait_ms=settings.fetch_max_wait_ms,
             rebalance_timeout_ms=REBALANCE_TIMEOUT_MS,
+            session_timeout_ms=SESSION_TIMEOUT_MS,
+            heartbeat_interval_ms=SESSION_TIMEOUT_MS // 3,
             listener=self,
             parser=self._parse,
             decoder=_undecoded,

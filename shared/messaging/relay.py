@@ -12,7 +12,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, UnknownError
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
@@ -86,7 +86,7 @@ class Relay:
             try:
                 published = await self._hold_lease() and await self._publish(producer)
             except (KafkaError, PyMongoError) as error:
-                if isinstance(error, KafkaError) and not error.retriable:
+                if isinstance(error, KafkaError) and not (error.retriable or isinstance(error, UnknownError)):
                     raise
                 if isinstance(error, PyMongoError) and not is_unavailable(error):
                     raise

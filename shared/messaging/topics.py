@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
-from shared.contracts.topics import DEAD_LETTER_RETENTION_MS, MESSAGE_MAX_BYTES, PARTITIONS, TOPICS
+from shared.contracts.topics import COMPACTION_LAG_MS, DEAD_LETTER_RETENTION_MS, MESSAGE_MAX_BYTES, PARTITIONS, TOPICS
 
 
 async def ensure_topics(admin: AIOKafkaAdminClient, names: Sequence[str], replication_factor: int) -> None:
@@ -24,6 +24,7 @@ async def ensure_topics(admin: AIOKafkaAdminClient, names: Sequence[str], replic
             configs = {
                 "cleanup.policy": "compact" if topic.compacted else "delete",
                 "retention.ms": str(topic.retention_ms),
+                "min.compaction.lag.ms": str(COMPACTION_LAG_MS),
                 "max.message.bytes": str(MESSAGE_MAX_BYTES),
                 "min.insync.replicas": str(min(2, replication_factor)),
             }

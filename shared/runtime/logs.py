@@ -36,9 +36,11 @@ def configure(service: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    # These tell of every request and every metadata refresh; a warning from them is still shown.
-    for noisy in ("uvicorn.access", "aiokafka", "kafka", "pymongo", "faststream"):
+    # These tell of every request; a warning from them is still shown.
+    for noisy in ("uvicorn.access", "pymongo", "faststream"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # It repeats a refused connection ten times a second; the bus says once that the broker is away.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     structlog.contextvars.bind_contextvars(service=service)
 
 

@@ -38,7 +38,7 @@ WAITING_FULL_DAYS = 180
 """Half a year: whoever waited longer gains nothing more, so that a dormant registration does not crowd out others."""
 
 RELIABILITY_PRIOR = (8, 10)
-"""As if five shifts had been worked with 80 % reliability: a newcomer starts fairly high and one bad day weighs little."""
+"""As if five shifts had been worked with 80 % reliability: a newcomer starts high, and one bad day weighs little."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal
 
+from services.registry.domain.places import Facility
 from shared.kernel.clock import end_of_month
 from shared.kernel.errors import Fault
 from shared.kernel.geo import Place
-
-from services.registry.domain.places import Facility
 
 PostKind = Literal["elastic", "team", "mobile", "new-form"]
 WithdrawalReason = Literal["own-wish", "found-work", "moved-away", "erased"]
@@ -116,7 +115,9 @@ def birth_faults(born: date, children: Sequence[date], today: date) -> list[Faul
     faults = [Fault("person.birth_date", "a day in the past")] if born > today else []
     for index, child in enumerate(children):
         if not born < child <= today:
-            faults.append(Fault(f"person.children.{index}.birth_date", "a day after her own birth and not in the future"))
+            faults.append(
+                Fault(f"person.children.{index}.birth_date", "a day after her own birth and not in the future")
+            )
     return faults
 
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal
 
-from shared.kernel.errors import Fault
-
 from services.registry.domain.posts import Pay
+from shared.kernel.errors import Fault
 
 EndReason = Literal["own-wish", "employer", "post-closed", "seeker-withdrawn"]
 

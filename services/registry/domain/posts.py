@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from services.registry.domain.people import PostKind
+from services.registry.domain.places import Facility
 from shared.kernel.errors import Fault
 from shared.kernel.geo import Place
 from shared.kernel.week import minutes_of
-
-from services.registry.domain.people import PostKind
-from services.registry.domain.places import Facility
 
 ClosingReason = Literal["filled", "expired", "withdrawn"]
 

@@ -199,7 +199,7 @@ def seal(head: Head, entries: Iterable[Entry]) -> tuple[list[Link], Head]:
     links: list[Link] = []
     seq, last = head.seq, head.hash
     for entry in entries:
-        if entry.city != head.city or sum(posting.amount_fen_e4 for posting in entry.postings):
+        if entry.city != head.city or sum(posting.amount_fen_e4 for posting in entry.postings) != 0:
             raise ValueError(f"{entry.entry_id} does not belong into the ledger of {head.city}, or does not balance")
         seq += 1
         link = Link(seq, last, hash_of(seq, last, entry), entry)

@@ -1,0 +1,105 @@
+"""What all routes share: commands run once, in a transaction, and are counted; lists are read in pages."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, TypeVar
+
+from fastapi import APIRouter, Depends, Path, Request, Response
+from pydantic import BaseModel
+
+from services.registry import metrics
+from services.registry.ports import Entity, RegistryReader, RegistryStore
+from shared.contracts.envelope import Envelope
+from shared.kernel.clock import Clock
+from shared.kernel.errors import ServiceError
+from shared.kernel.ids import ID_PATTERN, NewId
+from shared.runtime.commands import Accepted, CommandRunner, IdempotencyKey
+from shared.runtime.http import needs
+from shared.runtime.mongo import Session
+from shared.runtime.pages import Page, decode_cursor, encode_cursor
+
+Work = Callable[[RegistryStore, datetime], Awaitable[Envelope]]
+Answer = TypeVar("Answer", bound=BaseModel)
+Found = TypeVar("Found", bound=Entity)
+View = TypeVar("View", bound=BaseModel)
+EntityPath = Annotated[str, Path(pattern=ID_PATTERN, max_length=40)]
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the composition root hands to the routes.
+
+    Attributes:
+        store: the store inside the transaction of a session.
+    """
+
+    runner: CommandRunner
+    store: Callable[[Session], RegistryStore]
+    reader: RegistryReader
+    clock: Clock
+    new_id: NewId
+
+    async def run(self, request: Request, command: str, work: Work) -> Response:
+        """Run a single command and answer 201 `Accepted`."""
+
+        async def answer(store: RegistryStore, now: datetime) -> Accepted:
+            return Accepted.of(await work(store, now))
+
+        response, _ = await self.answer(request, command, answer, 201)
+        return response
+
+    async def answer(
+        self,
+        request: Request,
+        command: str,
+        work: Callable[[RegistryStore, datetime], Awaitable[Answer]],
+        status: int,
+    ) -> tuple[Response, Answer | None]:
+        """Run a command with an answer of its own; the answer is `None` for a repetition, which does nothing anew."""
+        done: Answer | None = None
+
+        async def once(session: Session) -> BaseModel:
+            nonlocal done
+            done = await work(self.store(session), self.clock())
+            return done
+
+        try:
+            response = await self.runner.run(request, once, status)
+        except ServiceError as error:
+            metrics.COMMANDS.labels(command, error.code).inc()
+            raise
+        metrics.COMMANDS.labels(command, "repeated" if done is None else "accepted").inc()
+        return response, done
+
+
+async def page_of(
+    name: str,
+    cursor: str | None,
+    limit: int,
+    read: Callable[[str | None, int], Awaitable[Sequence[Found]]],
+    view: Callable[[Found], View],
+) -> Page[View]:
+    """One page of a list; one more is read, to know whether another page follows."""
+    found = await read(decode_cursor(name, cursor), limit + 1)
+    more = len(found) > limit
+    return Page(
+        items=[view(entity) for entity in found[:limit]],
+        next=encode_cursor(name, found[limit - 1].id) if more else None,
+    )
+
+
+async def _declares_key(_key: IdempotencyKey = None) -> None:
+    """The command runner reads the header; here it only becomes part of OpenAPI."""
+
+
+def writing(tag: str) -> APIRouter:
+    """A router of commands."""
+    return APIRouter(tags=[tag], dependencies=[needs("write"), Depends(_declares_key)])
+
+
+def reading(tag: str) -> APIRouter:
+    """A router of lists and lookups."""
+    return APIRouter(tags=[tag], dependencies=[needs("read")])

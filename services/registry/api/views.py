@@ -1,0 +1,137 @@
+"""Answers to readers: the fields of the entity's event, plus its present state."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel
+
+from services.registry.domain.people import Person, Seeker, WithdrawalReason
+from services.registry.domain.placements import EndReason, Placement
+from services.registry.domain.places import Community, Employer, Station, SuspensionReason
+from services.registry.domain.posts import ClosingReason, Post
+from services.registry.domain.shifts import Shift
+from services.registry.use_cases import events
+from shared.contracts import registry as contracts
+from shared.contracts.fields import OPEN, Count, Day, Point
+
+Name = Annotated[str, OPEN]
+"""The name of an institution, as it stands in public directories; not on topics."""
+
+
+class CommunityView(contracts.CommunityRegistered):
+    name: Name
+
+
+class StationView(contracts.StationRegistered):
+    name: Name
+
+
+class EmployerView(contracts.EmployerRegistered):
+    name: Name
+    status: Annotated[Literal["active", "suspended"], OPEN]
+    reason: Annotated[SuspensionReason | None, OPEN] = None
+
+
+class SeekerView(contracts.SeekerRegistered):
+    """The pseudonymous profile."""
+
+    status: Annotated[Literal["active", "withdrawn"], OPEN]
+    reason: Annotated[WithdrawalReason | None, OPEN] = None
+
+
+class PostView(contracts.PostOpened):
+    status: Annotated[Literal["open", "expired", "closed"], OPEN]
+    reason: Annotated[ClosingReason | None, OPEN] = None
+    seats_taken: Count
+
+
+class PlacementView(contracts.PlacementMade):
+    """With the terms of pay that the placement was made on."""
+
+    pay: contracts.Pay
+    status: Annotated[Literal["active", "ended"], OPEN]
+    reason: Annotated[EndReason | None, OPEN] = None
+    ends_on: Day | None = None
+
+
+class ShiftView(contracts.ShiftCompleted):
+    """The latest revision: exactly the fields of its event."""
+
+
+class ChildView(BaseModel):
+    birth_date: date
+
+
+class PersonView(BaseModel):
+    """Who is behind a pseudonym."""
+
+    seeker_id: str
+    name: str
+    phone: str
+    birth_date: date
+    address: str
+    home: Point
+    children: list[ChildView]
+
+
+def community_view(community: Community) -> CommunityView:
+    return CommunityView(**dict(events.community_registered(community)), name=community.name)
+
+
+def station_view(station: Station) -> StationView:
+    return StationView(**dict(events.station_registered(station)), name=station.name)
+
+
+def employer_view(employer: Employer) -> EmployerView:
+    return EmployerView(
+        **dict(events.employer_registered(employer)),
+        name=employer.name,
+        status="suspended" if employer.suspended else "active",
+        reason=employer.suspended,
+    )
+
+
+def seeker_view(seeker: Seeker) -> SeekerView:
+    return SeekerView(
+        **dict(events.seeker_registered(seeker)),
+        status="withdrawn" if seeker.withdrawn else "active",
+        reason=seeker.withdrawn,
+    )
+
+
+def post_view(post: Post, now: datetime) -> PostView:
+    return PostView(
+        **dict(events.post_opened(post)),
+        status="closed" if post.closed else "open" if post.open_at(now) else "expired",
+        reason=post.closed,
+        seats_taken=post.seats_taken,
+    )
+
+
+def placement_view(placement: Placement) -> PlacementView:
+    pay = placement.pay
+    return PlacementView(
+        **dict(events.placement_made(placement)),
+        pay=contracts.Pay(per=pay.per, fen=pay.fen, expected_hourly_fen=pay.expected_hourly_fen),
+        status="ended" if placement.ended else "active",
+        reason=placement.ended,
+        ends_on=placement.ends_on,
+    )
+
+
+def shift_view(shift: Shift) -> ShiftView:
+    return ShiftView(**dict(events.shift_completed(shift)))
+
+
+def person_view(seeker_id: str, person: Person) -> PersonView:
+    return PersonView(
+        seeker_id=seeker_id,
+        name=person.name,
+        phone=person.phone,
+        birth_date=person.birth_date,
+        address=person.address,
+        home=events.point(person.home),
+        children=[ChildView(birth_date=child) for child in person.children],
+    )

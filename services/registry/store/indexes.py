@@ -1,0 +1,51 @@
+"""Every index, with the question that it answers. Lists are read by id, so each filter ends in `_id`."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from pymongo import ASCENDING, IndexModel
+from pymongo.errors import CollectionInvalid
+
+from services.registry.store.documents import PERSONS
+from shared.runtime.mongo import Database
+
+
+def _index(name: str, *keys: str) -> IndexModel:
+    return IndexModel([(key, ASCENDING) for key in keys], name=name)
+
+
+INDEXES: dict[str, list[IndexModel]] = {
+    "communities": [_index("by_city", "city", "_id")],
+    "stations": [_index("by_city", "city", "_id"), _index("by_community", "community_id", "_id")],
+    "employers": [_index("by_city", "city", "_id")],
+    "seekers": [_index("by_city", "city", "_id")],
+    "posts": [_index("by_city", "city", "_id"), _index("by_employer", "employer_id", "_id")],
+    "placements": [
+        _index("by_city", "city", "_id"),
+        _index("by_post", "post_id", "_id"),
+        _index("of_seeker", "seeker_id", "_id"),
+        # The second line of defence behind the locks: one active placement per seeker and post.
+        IndexModel(
+            [("seeker_id", ASCENDING), ("post_id", ASCENDING)],
+            name="one_active",
+            unique=True,
+            partialFilterExpression={"active": True},
+        ),
+    ],
+    "shifts": [
+        _index("by_time", "placement_id", "started_at"),
+        _index("by_month", "month", "_id"),
+        _index("by_city", "month", "city", "_id"),
+    ],
+}
+
+
+async def ensure_indexes(db: Database) -> None:
+    """Create what is missing: collections before the first transaction needs them, and indexes."""
+    if PERSONS not in await db.list_collection_names():
+        # Two instances that start at once: the second finds it made.
+        with suppress(CollectionInvalid):
+            await db.create_collection(PERSONS)
+    for collection, indexes in INDEXES.items():
+        await db[collection].create_indexes(indexes)

@@ -1,0 +1,107 @@
+"""The store inside one transaction."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from datetime import date, datetime
+
+from pymongo import ReplaceOne
+
+from services.registry.domain.placements import Placement
+from services.registry.domain.shifts import SHIFT_MAX, Shift, Stretch
+from services.registry.errors import LostRace
+from services.registry.ports import Changes
+from services.registry.store.documents import (
+    COLLECTIONS,
+    PERSONS,
+    as_loaded,
+    bytes_of_person,
+    document_of,
+    entity_of,
+)
+from services.registry.store.lookup import MongoLookup
+from services.registry.vault import Vault
+from shared.contracts.envelope import Envelope
+from shared.messaging.events import EventLog
+from shared.runtime.mongo import Database, Document, Session
+
+
+class MongoStore(MongoLookup):
+    """Implements `ports.RegistryStore` on one session; made anew for each attempt of a transaction."""
+
+    def __init__(self, db: Database, vault: Vault, events: EventLog, session: Session) -> None:
+        super().__init__(db, vault, session)
+        self._events = events
+        self._transaction = session
+
+    async def placements_of_seeker(self, seeker_id: str, running_after: date) -> Sequence[Placement]:
+        query = {
+            "seeker_id": seeker_id,
+            "$or": [{"active": True}, {"ends_on": {"$gt": running_after.isoformat()}}],
+        }
+        found = self._db[COLLECTIONS[Placement]].find(query, session=self._session)
+        return [entity_of(Placement, held) for held in await found.to_list(None)]
+
+    async def stretches(self, placement_ids: Collection[str], start: datetime, end: datetime) -> Sequence[Stretch]:
+        # The lower bound of the start lets the index stop: no shift is longer than SHIFT_MAX.
+        query = {
+            "placement_id": {"$in": list(placement_ids)},
+            "started_at": {"$gt": start - SHIFT_MAX, "$lt": end},
+            "ended_at": {"$gt": start},
+        }
+        shown = {"placement_id": 1, "started_at": 1, "ended_at": 1}
+        found = self._db[COLLECTIONS[Shift]].find(query, shown, session=self._session)
+        return [
+            Stretch(held["_id"], held["placement_id"], held["started_at"], held["ended_at"])
+            for held in await found.to_list(None)
+        ]
+
+    async def last_shift_start(self, placement_id: str) -> datetime | None:
+        held = await self._db[COLLECTIONS[Shift]].find_one(
+            {"placement_id": placement_id}, {"started_at": 1}, sort=[("started_at", -1)], session=self._session
+        )
+        return None if held is None else held["started_at"]
+
+    async def save(self, changes: Changes, at: datetime) -> Sequence[Envelope]:
+        await self._add(changes)
+        await self._replace(changes)
+        await self._touch(changes.touched_placements)
+        await self._seal(changes, at)
+        return await self._events.append(self._transaction, changes.events, at)
+
+    async def _add(self, changes: Changes) -> None:
+        added: defaultdict[str, list[Document]] = defaultdict(list)
+        for entity in changes.added:
+            added[COLLECTIONS[type(entity)]].append(document_of(entity))
+        for collection, documents in added.items():
+            await self._db[collection].insert_many(documents, session=self._session)
+
+    async def _replace(self, changes: Changes) -> None:
+        replaced: defaultdict[str, list[ReplaceOne[Document]]] = defaultdict(list)
+        for was, becomes in changes.replaced:
+            replaced[COLLECTIONS[type(becomes)]].append(ReplaceOne(as_loaded(was), document_of(becomes)))
+        for collection, writes in replaced.items():
+            result = await self._db[collection].bulk_write(writes, session=self._session)
+            if result.matched_count != len(writes):
+                raise LostRace
+
+    async def _touch(self, placement_ids: set[str]) -> None:
+        if not placement_ids:
+            return
+        result = await self._db[COLLECTIONS[Placement]].update_many(
+            {"_id": {"$in": list(placement_ids)}}, {"$inc": {"lock": 1}}, session=self._session
+        )
+        if result.matched_count != len(placement_ids):
+            raise LostRace
+
+    async def _seal(self, changes: Changes, at: datetime) -> None:
+        writes: list[ReplaceOne[Document]] = []
+        for seeker_id, person in changes.persons.items():
+            sealed = self._vault.seal(seeker_id, bytes_of_person(person))
+            held = {"wrapped_key": sealed.wrapped_key, "ciphertext": sealed.ciphertext, "sealed_at": at}
+            writes.append(ReplaceOne({"_id": seeker_id}, held, upsert=True))
+        # Key and ciphertext go together; that the key goes is what makes older copies of the ciphertext unreadable.
+        writes.extend(ReplaceOne({"_id": seeker_id}, {"erased_at": at}, upsert=True) for seeker_id in changes.erased)
+        if writes:
+            await self._db[PERSONS].bulk_write(writes, ordered=False, session=self._session)

@@ -1,0 +1,104 @@
+"""Everything that revenue may refuse, as one tree. An error names fields, dates and expectations."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from shared.kernel.errors import Kind, ServiceError
+
+
+class RevenueError(ServiceError):
+    """Base of the tree; each class is one code."""
+
+
+class AgreementInvalid(RevenueError):
+    """The terms are outside what the programme allows."""
+
+    code: ClassVar[str] = "agreement-invalid"
+    kind: ClassVar[Kind] = "invalid"
+
+
+class PartyUnknown(RevenueError):
+    """No such employer or community here; the event that tells of it may still be on its way."""
+
+    code: ClassVar[str] = "party-unknown"
+    kind: ClassVar[Kind] = "invalid"
+    retryable: ClassVar[bool] = True
+
+
+class PartiesApart(RevenueError):
+    """Employer and community belong to different cities, whose ledgers are apart."""
+
+    code: ClassVar[str] = "parties-apart"
+    kind: ClassVar[Kind] = "invalid"
+
+
+class AgreementOverlaps(RevenueError):
+    """A version of the same pair already covers one of the days."""
+
+    code: ClassVar[str] = "agreement-overlaps"
+    kind: ClassVar[Kind] = "conflict"
+
+
+class NoAgreement(RevenueError):
+    """Employer and community never signed anything, so there is nothing to settle."""
+
+    code: ClassVar[str] = "no-agreement"
+    kind: ClassVar[Kind] = "invalid"
+
+
+class MonthNotOver(RevenueError):
+    """A month is settled when its last day has passed."""
+
+    code: ClassVar[str] = "month-not-over"
+    kind: ClassVar[Kind] = "invalid"
+
+
+class AlreadySettled(RevenueError):
+    """The month was settled; the detail names the settlement."""
+
+    code: ClassVar[str] = "already-settled"
+    kind: ClassVar[Kind] = "conflict"
+
+
+class MonthClosed(RevenueError):
+    """A later month was settled, which closed this one."""
+
+    code: ClassVar[str] = "month-closed"
+    kind: ClassVar[Kind] = "conflict"
+
+
+class EarlierMonthOpen(RevenueError):
+    """An earlier month of the pair has entries that are not settled; its remainder must be carried first."""
+
+    code: ClassVar[str] = "earlier-month-open"
+    kind: ClassVar[Kind] = "conflict"
+
+
+class SpendingInvalid(RevenueError):
+    """The spending is not one that a fund may make."""
+
+    code: ClassVar[str] = "spending-invalid"
+    kind: ClassVar[Kind] = "invalid"
+
+
+class FundTooSmall(RevenueError):
+    """The fund does not hold the amount."""
+
+    code: ClassVar[str] = "fund-too-small"
+    kind: ClassVar[Kind] = "conflict"
+
+
+class CommunityUnknown(RevenueError):
+    """No such community here; the event that tells of it may still be on its way."""
+
+    code: ClassVar[str] = "community-unknown"
+    kind: ClassVar[Kind] = "unknown"
+    retryable: ClassVar[bool] = True
+
+
+class SettlementUnknown(RevenueError):
+    """No such settlement."""
+
+    code: ClassVar[str] = "settlement-unknown"
+    kind: ClassVar[Kind] = "unknown"

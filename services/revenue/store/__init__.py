@@ -1,0 +1,13 @@
+"""MongoDB: the ledger inside a transaction, its readers, and the whole of it at one moment.
+
+Collections: `heads` (end of each city's chain), `entries` (the ledger; only ever inserted), `books` (running totals of
+each pair and month), `accounts` (settled through, carried remainder), `agreements`, `shifts` (what stands), `suspense`,
+`settlements`, `spendings`, `funds`, `parties`.
+"""
+
+from services.revenue.store.indexes import ensure_indexes
+from services.revenue.store.read import MongoReads
+from services.revenue.store.snapshot import MongoSnapshot, at_one_moment
+from services.revenue.store.write import MongoLedger
+
+__all__ = ["MongoLedger", "MongoReads", "MongoSnapshot", "at_one_moment", "ensure_indexes"]

@@ -1,0 +1,216 @@
+"""Domain values as MongoDB documents and back. Days are ISO texts, instants aware datetimes, money int64."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from services.revenue.domain.accrual import Shift
+from services.revenue.domain.agreements import Agreement, Pair
+from services.revenue.domain.funds import Fund, Spending
+from services.revenue.domain.ledger import Entry, Link, Posting, Rebate
+from services.revenue.domain.settlements import Settlement
+from services.revenue.ports import Signatories, Signed
+from shared.runtime.mongo import Document
+
+
+def link_document(link: Link) -> Document:
+    entry = link.entry
+    document: Document = {
+        "_id": entry.entry_id,
+        "city": entry.city,
+        "seq": link.seq,
+        "prev_hash": link.prev_hash,
+        "hash": link.hash,
+        "kind": entry.kind,
+        "posted_at": entry.posted_at,
+        "month": entry.month,
+        "employer_id": entry.employer_id,
+        "community_id": entry.community_id,
+        "amount_fen_e4": entry.amount_fen_e4,
+        "cause": entry.cause,
+        "postings": [list(posting) for posting in entry.postings],
+    }
+    if entry.document_hash is not None:
+        document["document_hash"] = entry.document_hash
+    if entry.rebate is not None:
+        rebate = entry.rebate
+        document["rebate"] = {
+            "shift_id": rebate.shift_id,
+            "revision": rebate.revision,
+            "worked_day": rebate.worked_day.isoformat(),
+            "agreement_id": rebate.agreement_id,
+            "agreement_version": rebate.agreement_version,
+            "base_fen": rebate.base_fen,
+            "rate_bp": rebate.rate_bp,
+        }
+    return document
+
+
+def entry_of(document: Document) -> Entry:
+    rebate = document.get("rebate")
+    return Entry(
+        entry_id=document["_id"],
+        city=document["city"],
+        kind=document["kind"],
+        posted_at=document["posted_at"],
+        month=document["month"],
+        employer_id=document["employer_id"],
+        community_id=document["community_id"],
+        amount_fen_e4=document["amount_fen_e4"],
+        cause=document["cause"],
+        postings=tuple(Posting(account, amount) for account, amount in document["postings"]),
+        document_hash=document.get("document_hash"),
+        rebate=None
+        if rebate is None
+        else Rebate(
+            shift_id=rebate["shift_id"],
+            revision=rebate["revision"],
+            worked_day=date.fromisoformat(rebate["worked_day"]),
+            agreement_id=rebate["agreement_id"],
+            agreement_version=rebate["agreement_version"],
+            base_fen=rebate["base_fen"],
+            rate_bp=rebate["rate_bp"],
+        ),
+    )
+
+
+def link_of(document: Document) -> Link:
+    return Link(document["seq"], document["prev_hash"], document["hash"], entry_of(document))
+
+
+def agreement_document(agreement: Agreement, signatories: Signatories, signed_at: datetime) -> Document:
+    return {
+        "_id": agreement.agreement_id,
+        "version": agreement.version,
+        "city": agreement.city,
+        "pair": agreement.pair.key,
+        "employer_id": agreement.pair.employer_id,
+        "community_id": agreement.pair.community_id,
+        "base": agreement.base,
+        "rate_bp": agreement.rate_bp,
+        "valid_from": agreement.valid_from.isoformat(),
+        "valid_until": agreement.valid_until.isoformat() if agreement.valid_until else None,
+        "signatories": {
+            "federation": signatories.federation,
+            "employer": signatories.employer,
+            "community": signatories.community,
+        },
+        "signed_at": signed_at,
+    }
+
+
+def agreement_of(document: Document) -> Agreement:
+    until = document["valid_until"]
+    return Agreement(
+        agreement_id=document["_id"],
+        version=document["version"],
+        city=document["city"],
+        pair=Pair(document["employer_id"], document["community_id"]),
+        base=document["base"],
+        rate_bp=document["rate_bp"],
+        valid_from=date.fromisoformat(document["valid_from"]),
+        valid_until=date.fromisoformat(until) if until else None,
+    )
+
+
+def signed_of(document: Document) -> Signed:
+    return Signed(agreement_of(document), Signatories(**document["signatories"]), document["signed_at"])
+
+
+def shift_document(shift: Shift) -> Document:
+    return {
+        "_id": shift.shift_id,
+        "revision": shift.revision,
+        "city": shift.city,
+        "pair": shift.pair.key if shift.pair else None,
+        "employer_id": shift.employer_id,
+        "community_id": shift.community_id,
+        "day": shift.day.isoformat(),
+        "wage_fen": shift.wage_fen,
+        "output_fen": shift.output_fen,
+        "event_id": shift.event_id,
+    }
+
+
+def shift_of(document: Document) -> Shift:
+    return Shift(
+        shift_id=document["_id"],
+        revision=document["revision"],
+        city=document["city"],
+        employer_id=document["employer_id"],
+        community_id=document["community_id"],
+        day=date.fromisoformat(document["day"]),
+        wage_fen=document["wage_fen"],
+        output_fen=document["output_fen"],
+        event_id=document["event_id"],
+    )
+
+
+def settlement_document(settlement: Settlement) -> Document:
+    return {
+        "_id": settlement.settlement_id,
+        "city": settlement.city,
+        "pair": settlement.pair.key,
+        "employer_id": settlement.pair.employer_id,
+        "community_id": settlement.pair.community_id,
+        "month": settlement.month,
+        "entries": settlement.entries,
+        "base_fen": settlement.base_fen,
+        "sum_fen_e4": settlement.sum_fen_e4,
+        "carry_in_fen_e4": settlement.carry_in_fen_e4,
+        "amount_fen": settlement.amount_fen,
+        "carry_out_fen_e4": settlement.carry_out_fen_e4,
+        "statement_hash": settlement.statement_hash,
+        "settled_at": settlement.settled_at,
+    }
+
+
+def settlement_of(document: Document) -> Settlement:
+    return Settlement(
+        settlement_id=document["_id"],
+        city=document["city"],
+        pair=Pair(document["employer_id"], document["community_id"]),
+        month=document["month"],
+        entries=document["entries"],
+        base_fen=document["base_fen"],
+        sum_fen_e4=document["sum_fen_e4"],
+        carry_in_fen_e4=document["carry_in_fen_e4"],
+        amount_fen=document["amount_fen"],
+        carry_out_fen_e4=document["carry_out_fen_e4"],
+        statement_hash=document["statement_hash"],
+        settled_at=document["settled_at"],
+    )
+
+
+def fund_of(document: Document) -> Fund:
+    return Fund(document["_id"], document["city"], document["income_fen"], document["spent_fen"])
+
+
+def spending_document(spending: Spending) -> Document:
+    return {
+        "_id": spending.spending_id,
+        "city": spending.city,
+        "community_id": spending.community_id,
+        "category": spending.category,
+        "amount_fen": spending.amount_fen,
+        "purpose": spending.purpose,
+        "receipt_hash": spending.receipt_hash,
+        "spent_at": spending.spent_at,
+    }
+
+
+def spending_of(document: Document) -> Spending:
+    return Spending(
+        spending_id=document["_id"],
+        city=document["city"],
+        community_id=document["community_id"],
+        category=document["category"],
+        amount_fen=document["amount_fen"],
+        purpose=document["purpose"],
+        receipt_hash=document["receipt_hash"],
+        spent_at=document["spent_at"],
+    )
+
+
+def pair_of(document: Document) -> Pair:
+    return Pair(document["employer_id"], document["community_id"])

@@ -1,0 +1,60 @@
+"""Indexes, each for a query that is named beside it."""
+
+from __future__ import annotations
+
+from pymongo import ASCENDING, IndexModel
+
+from shared.runtime.mongo import Database
+
+FUND_KINDS = ["settlement", "spending"]
+
+_INDEXES: dict[str, list[IndexModel]] = {
+    "entries": [
+        # The chain in order; and no number twice, whatever goes wrong.
+        IndexModel([("city", ASCENDING), ("seq", ASCENDING)], name="chain", unique=True),
+        # The lines of a statement.
+        IndexModel(
+            [("employer_id", ASCENDING), ("community_id", ASCENDING), ("month", ASCENDING), ("seq", ASCENDING)],
+            name="book",
+        ),
+        # What came into a fund and left it; few entries, so a partial index costs an accrual nothing.
+        IndexModel(
+            [("community_id", ASCENDING), ("seq", ASCENDING)],
+            name="fund",
+            partialFilterExpression={"kind": {"$in": FUND_KINDS}},
+        ),
+    ],
+    "agreements": [
+        # Versions of a pair; two writers cannot make the same one.
+        IndexModel([("pair", ASCENDING), ("version", ASCENDING)], name="versions", unique=True),
+        IndexModel([("release_pending", ASCENDING)], name="pending", partialFilterExpression={"release_pending": True}),
+    ],
+    "books": [
+        # Open months of a pair.
+        IndexModel([("pair", ASCENDING), ("settled", ASCENDING), ("month", ASCENDING)], name="open"),
+        IndexModel([("city", ASCENDING)], name="city"),
+    ],
+    "accounts": [IndexModel([("city", ASCENDING)], name="city")],
+    "suspense": [
+        # Shifts that a new agreement covers.
+        IndexModel([("pair", ASCENDING), ("day", ASCENDING)], name="waiting"),
+    ],
+    "settlements": [
+        # A month is settled once.
+        IndexModel([("pair", ASCENDING), ("month", ASCENDING)], name="month_of_pair", unique=True),
+        IndexModel([("month", ASCENDING), ("_id", ASCENDING)], name="month"),
+        IndexModel([("city", ASCENDING)], name="city"),
+    ],
+    "funds": [IndexModel([("city", ASCENDING)], name="city")],
+}
+
+
+async def ensure_indexes(db: Database) -> None:
+    """Create what is missing. Collections are created too: a transaction should not have to."""
+    existing = set(await db.list_collection_names())
+    for name in ("heads", "entries", "shifts", "parties", "spendings", *_INDEXES):
+        if name not in existing:
+            await db.create_collection(name, check_exists=False)
+            existing.add(name)
+        if name in _INDEXES:
+            await db[name].create_indexes(_INDEXES[name])

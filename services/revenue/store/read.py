@@ -1,0 +1,115 @@
+"""What readers ask: `LedgerReads` on MongoDB."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from pymongo import ASCENDING
+
+from services.revenue.domain.accrual import Shift
+from services.revenue.domain.agreements import Agreement
+from services.revenue.domain.funds import Fund, Spending
+from services.revenue.domain.ledger import Entry, Link
+from services.revenue.domain.settlements import Settlement
+from services.revenue.ports import Movement, Signed
+from services.revenue.store.documents import (
+    agreement_of,
+    entry_of,
+    fund_of,
+    link_of,
+    settlement_of,
+    shift_of,
+    signed_of,
+    spending_of,
+)
+from services.revenue.store.indexes import FUND_KINDS
+from services.revenue.store.write import READ_BATCH, REBATES
+from shared.runtime.mongo import Database, Document
+
+
+class MongoReads:
+    """Reads outside transactions; each sees what is committed when it runs."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def agreements(
+        self, employer_id: str | None, community_id: str | None, after: str, limit: int
+    ) -> list[Signed]:
+        wanted = _given(employer_id=employer_id, community_id=community_id)
+        return [signed_of(document) for document in await self._after_id("agreements", wanted, after, limit)]
+
+    async def settlements(
+        self, month: str | None, employer_id: str | None, community_id: str | None, after: str, limit: int
+    ) -> list[Settlement]:
+        wanted = _given(month=month, employer_id=employer_id, community_id=community_id)
+        return [settlement_of(document) for document in await self._after_id("settlements", wanted, after, limit)]
+
+    async def settlement(self, settlement_id: str) -> Settlement | None:
+        document = await self._db["settlements"].find_one({"_id": settlement_id})
+        return settlement_of(document) if document else None
+
+    async def statement_lines(self, settlement: Settlement) -> AsyncIterator[Entry]:
+        wanted = {
+            "employer_id": settlement.pair.employer_id,
+            "community_id": settlement.pair.community_id,
+            "month": settlement.month,
+            "kind": REBATES,
+        }
+        cursor = self._db["entries"].find(wanted).sort("seq", ASCENDING)
+        while documents := await cursor.to_list(READ_BATCH):
+            for document in documents:
+                yield entry_of(document)
+
+    async def links(
+        self, city: str | None, rebates_only: bool, after: tuple[str, int] | None, limit: int
+    ) -> list[Link]:
+        wanted: Document = {"kind": REBATES} if rebates_only else {}
+        if city is not None:
+            wanted["city"] = city
+        if after is not None:
+            wanted["$or"] = [{"city": after[0], "seq": {"$gt": after[1]}}, {"city": {"$gt": after[0]}}]
+        cursor = self._db["entries"].find(wanted).sort([("city", ASCENDING), ("seq", ASCENDING)])
+        return [link_of(document) for document in await cursor.limit(limit).to_list(limit)]
+
+    async def suspended(self, city: str | None, community_id: str | None, after: str, limit: int) -> list[Shift]:
+        wanted = _given(city=city, community_id=community_id)
+        return [shift_of(document) for document in await self._after_id("suspense", wanted, after, limit)]
+
+    async def city_of_community(self, community_id: str) -> str | None:
+        document = await self._db["parties"].find_one({"_id": community_id, "role": "community"})
+        return document["city"] if document else None
+
+    async def fund(self, community_id: str) -> Fund | None:
+        document = await self._db["funds"].find_one({"_id": community_id})
+        return fund_of(document) if document else None
+
+    async def movements(self, community_id: str, after: int, limit: int) -> list[Movement]:
+        wanted = {"community_id": community_id, "kind": {"$in": FUND_KINDS}, "seq": {"$gt": after}}
+        cursor = self._db["entries"].find(wanted, {"seq": 1, "cause": 1}).sort("seq", ASCENDING).limit(limit)
+        seq_of = {document["cause"]: int(document["seq"]) for document in await cursor.to_list(limit)}
+        causes = {"_id": {"$in": list(seq_of)}}
+        sources: list[Settlement | Spending] = [
+            settlement_of(document) for document in await self._db["settlements"].find(causes).to_list(limit)
+        ]
+        sources += [spending_of(document) for document in await self._db["spendings"].find(causes).to_list(limit)]
+        movements = [
+            Movement(seq_of[source.settlement_id if isinstance(source, Settlement) else source.spending_id], source)
+            for source in sources
+        ]
+        return sorted(movements, key=lambda movement: movement.seq)
+
+    async def pending_releases(self) -> list[Agreement]:
+        documents = await self._db["agreements"].find({"release_pending": True}).to_list(READ_BATCH)
+        return [agreement_of(document) for document in documents]
+
+    async def suspense_size(self) -> int:
+        return await self._db["suspense"].estimated_document_count()
+
+    async def _after_id(self, collection: str, wanted: Document, after: str, limit: int) -> list[Document]:
+        cursor = self._db[collection].find({**wanted, "_id": {"$gt": after}}).sort("_id", ASCENDING)
+        return await cursor.limit(limit).to_list(limit)
+
+
+def _given(**filters: str | None) -> Document:
+    return {name: value for name, value in filters.items() if value is not None}

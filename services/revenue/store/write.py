@@ -1,0 +1,277 @@
+"""The ledger inside one transaction: `LedgerStore` on MongoDB."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from datetime import date, datetime
+from typing import Literal
+
+from bson.int64 import Int64
+from pymongo import ASCENDING, InsertOne, ReplaceOne, ReturnDocument, UpdateOne
+
+from services.revenue.domain.accrual import BookKey, BookTotals, Shift, Standing
+from services.revenue.domain.agreements import Agreement, Pair
+from services.revenue.domain.funds import Fund, Spending
+from services.revenue.domain.ledger import GENESIS_HASH, Entry, Head, Link
+from services.revenue.domain.settlements import Account, Settlement
+from services.revenue.ports import Party, Signatories
+from services.revenue.store.documents import (
+    agreement_document,
+    agreement_of,
+    entry_of,
+    fund_of,
+    link_document,
+    pair_of,
+    settlement_document,
+    shift_document,
+    shift_of,
+    spending_document,
+)
+from shared.contracts.envelope import Envelope
+from shared.contracts.fields import Event
+from shared.messaging.events import EventLog
+from shared.runtime.mongo import Database, Document, Session
+
+REBATES = {"$in": ["accrual", "reversal"]}
+
+
+class MongoLedger:
+    """One transaction's view; made anew for each attempt."""
+
+    def __init__(self, db: Database, events: EventLog, session: Session) -> None:
+        self._db = db
+        self._events = events
+        self._session = session
+        self._known_shifts: set[str] = set()
+
+    async def lock(self, cities: Collection[str]) -> dict[str, Head]:
+        heads: dict[str, Head] = {}
+        for city in sorted(cities):
+            # A write, although nothing is meant by it: a second writer of the city then conflicts at once.
+            document = await self._db["heads"].find_one_and_update(
+                {"_id": city},
+                {"$inc": {"turn": 1}, "$setOnInsert": {"seq": 0, "hash": GENESIS_HASH}},
+                upsert=True,
+                return_document=ReturnDocument.AFTER,
+                session=self._session,
+            )
+            heads[city] = Head(city, document["seq"], document["hash"])
+        return heads
+
+    async def append(self, links: Sequence[Link], heads: Collection[Head]) -> None:
+        await self._db["entries"].insert_many(
+            [link_document(link) for link in links], ordered=False, session=self._session
+        )
+        for head in heads:
+            await self._db["heads"].update_one(
+                {"_id": head.city}, {"$set": {"seq": head.seq, "hash": head.hash}}, session=self._session
+            )
+
+    async def publish(self, events: Sequence[Event], at: datetime) -> list[Envelope]:
+        return await self._events.append(self._session, events, at)
+
+    async def note_parties(self, parties: Collection[Party]) -> None:
+        newest: dict[str, Party] = {}
+        for party in parties:
+            if party.party_id not in newest or newest[party.party_id].version < party.version:
+                newest[party.party_id] = party
+        known = {
+            document["_id"]: document["version"]
+            async for document in self._db["parties"].find({"_id": {"$in": list(newest)}}, session=self._session)
+        }
+        changes: list[ReplaceOne[Document]] = [
+            ReplaceOne(
+                {"_id": party.party_id},
+                {"role": party.role, "city": party.city, "version": party.version},
+                upsert=True,
+            )
+            for party in newest.values()
+            if known.get(party.party_id, 0) < party.version
+        ]
+        if changes:
+            await self._db["parties"].bulk_write(changes, ordered=False, session=self._session)
+
+    async def city_of(self, role: Literal["employer", "community"], party_id: str) -> str | None:
+        document = await self._db["parties"].find_one({"_id": party_id, "role": role}, session=self._session)
+        return document["city"] if document else None
+
+    async def agreements(self, pairs: Collection[Pair]) -> Mapping[Pair, Sequence[Agreement]]:
+        found: dict[Pair, list[Agreement]] = {}
+        wanted = {"pair": {"$in": [pair.key for pair in pairs]}}
+        cursor = self._db["agreements"].find(wanted, session=self._session)
+        for document in await cursor.sort([("pair", ASCENDING), ("version", ASCENDING)]).to_list(None):
+            agreement = agreement_of(document)
+            found.setdefault(agreement.pair, []).append(agreement)
+        return found
+
+    async def add_agreement(self, agreement: Agreement, signatories: Signatories, signed_at: datetime) -> None:
+        await self._db["agreements"].insert_one(
+            agreement_document(agreement, signatories, signed_at), session=self._session
+        )
+
+    async def accounts(self, pairs: Collection[Pair]) -> Mapping[Pair, Account]:
+        wanted = {"_id": {"$in": [pair.key for pair in pairs]}}
+        documents = await self._db["accounts"].find(wanted, session=self._session).to_list(None)
+        return {pair_of(d): Account(d["settled_through"], d["carry_fen_e4"]) for d in documents}
+
+    async def standing(self, shift_ids: Collection[str]) -> dict[str, Standing]:
+        wanted = {"_id": {"$in": list(shift_ids)}}
+        documents = await self._db["shifts"].find(wanted, session=self._session).to_list(None)
+        entry_ids = [document["entry"] for document in documents if document["entry"]]
+        entries: dict[str, Entry] = {}
+        if entry_ids:
+            cursor = self._db["entries"].find({"_id": {"$in": entry_ids}}, session=self._session)
+            entries = {document["_id"]: entry_of(document) for document in await cursor.to_list(None)}
+        self._known_shifts.update(document["_id"] for document in documents)
+        return {
+            document["_id"]: Standing(
+                document["revision"],
+                document["digest"],
+                document["city"],
+                entries[document["entry"]] if document["entry"] else None,
+                document["waits"],
+            )
+            for document in documents
+        }
+
+    async def open_bases(self, pairs: Collection[Pair]) -> dict[BookKey, int]:
+        cursor = self._db["books"].find(
+            {"pair": {"$in": [pair.key for pair in pairs]}, "settled": False},
+            {"employer_id": 1, "community_id": 1, "month": 1, "base_fen": 1},
+            session=self._session,
+        )
+        return {(pair_of(d), d["month"]): d["base_fen"] for d in await cursor.to_list(None)}
+
+    async def save_shifts(self, standing: Mapping[str, Standing], suspense: Mapping[str, Shift | None]) -> None:
+        changes: list[InsertOne[Document] | ReplaceOne[Document]] = []
+        for shift_id, known in standing.items():
+            document: Document = {
+                "_id": shift_id,
+                "revision": known.revision,
+                "digest": known.digest,
+                "city": known.city,
+                "entry": known.accrual.entry_id if known.accrual else None,
+                "waits": known.suspended,
+            }
+            new = shift_id not in self._known_shifts
+            changes.append(InsertOne(document) if new else ReplaceOne({"_id": shift_id}, document))
+        await self._db["shifts"].bulk_write(changes, ordered=False, session=self._session)
+        waiting: list[ReplaceOne[Document]] = [
+            ReplaceOne({"_id": shift_id}, shift_document(shift), upsert=True)
+            for shift_id, shift in suspense.items()
+            if shift is not None
+        ]
+        if waiting:
+            await self._db["suspense"].bulk_write(waiting, ordered=False, session=self._session)
+        gone = [shift_id for shift_id, shift in suspense.items() if shift is None]
+        if gone:
+            await self._db["suspense"].delete_many({"_id": {"$in": gone}}, session=self._session)
+
+    async def add_to_books(self, city: str, totals: Mapping[BookKey, BookTotals]) -> None:
+        changes: list[UpdateOne] = [
+            UpdateOne(
+                {"_id": f"{pair.key}:{month}"},
+                {
+                    "$inc": {
+                        "entries": more.entries,
+                        "base_fen": Int64(more.base_fen),
+                        "sum_fen_e4": Int64(more.sum_fen_e4),
+                    },
+                    "$setOnInsert": {
+                        "city": city,
+                        "pair": pair.key,
+                        "employer_id": pair.employer_id,
+                        "community_id": pair.community_id,
+                        "month": month,
+                        "settled": False,
+                    },
+                },
+                upsert=True,
+            )
+            for (pair, month), more in totals.items()
+        ]
+        await self._db["books"].bulk_write(changes, ordered=False, session=self._session)
+
+    async def waiting(self, pair: Pair, city: str, first: date, last: date, after: str, limit: int) -> Sequence[Shift]:
+        cursor = self._db["suspense"].find(
+            {
+                "pair": pair.key,
+                "city": city,
+                "day": {"$gte": first.isoformat(), "$lte": last.isoformat()},
+                "_id": {"$gt": after},
+            },
+            session=self._session,
+        )
+        return [shift_of(document) for document in await cursor.sort("_id", ASCENDING).limit(limit).to_list(None)]
+
+    async def postpone_release(self, agreement: Agreement) -> None:
+        await self._db["agreements"].update_one(
+            {"_id": agreement.agreement_id}, {"$set": {"release_pending": True}}, session=self._session
+        )
+
+    async def release_done(self, agreement_id: str) -> None:
+        await self._db["agreements"].update_one(
+            {"_id": agreement_id}, {"$unset": {"release_pending": ""}}, session=self._session
+        )
+
+    async def earliest_open_month(self, pair: Pair, before: str) -> str | None:
+        document = await self._db["books"].find_one(
+            {"pair": pair.key, "settled": False, "month": {"$lt": before}},
+            sort=[("month", ASCENDING)],
+            session=self._session,
+        )
+        return document["month"] if document else None
+
+    async def settlement_of(self, pair: Pair, month: str) -> str | None:
+        document = await self._db["settlements"].find_one({"pair": pair.key, "month": month}, session=self._session)
+        return document["_id"] if document else None
+
+    async def rebates(self, pair: Pair, month: str) -> AsyncIterator[Entry]:
+        wanted = {
+            "employer_id": pair.employer_id,
+            "community_id": pair.community_id,
+            "month": month,
+            "kind": REBATES,
+        }
+        cursor = self._db["entries"].find(wanted, session=self._session).sort("seq", ASCENDING)
+        while documents := await cursor.to_list(READ_BATCH):
+            for document in documents:
+                yield entry_of(document)
+
+    async def add_settlement(self, settlement: Settlement) -> None:
+        pair = settlement.pair
+        await self._db["settlements"].insert_one(settlement_document(settlement), session=self._session)
+        await self._db["accounts"].replace_one(
+            {"_id": pair.key},
+            {
+                "city": settlement.city,
+                "employer_id": pair.employer_id,
+                "community_id": pair.community_id,
+                "settled_through": settlement.month,
+                "carry_fen_e4": settlement.carry_out_fen_e4,
+            },
+            upsert=True,
+            session=self._session,
+        )
+        await self._db["books"].update_one(
+            {"_id": f"{pair.key}:{settlement.month}"}, {"$set": {"settled": True}}, session=self._session
+        )
+
+    async def fund(self, community_id: str) -> Fund | None:
+        document = await self._db["funds"].find_one({"_id": community_id}, session=self._session)
+        return fund_of(document) if document else None
+
+    async def save_fund(self, fund: Fund) -> None:
+        await self._db["funds"].replace_one(
+            {"_id": fund.community_id},
+            {"city": fund.city, "income_fen": fund.income_fen, "spent_fen": fund.spent_fen},
+            upsert=True,
+            session=self._session,
+        )
+
+    async def add_spending(self, spending: Spending) -> None:
+        await self._db["spendings"].insert_one(spending_document(spending), session=self._session)
+
+
+READ_BATCH = 1_000
+"""Documents that a long read holds at a time; with Motor each batch costs a thread hop."""

@@ -1,0 +1,121 @@
+"""Shifts come in; entries, standing and events go out, all in the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+
+from services.revenue.domain.accrual import Desk, Shift, Standing, book_totals
+from services.revenue.domain.agreements import Agreement, Pair
+from services.revenue.domain.ledger import Entry, Head, Link, seal
+from services.revenue.ports import LedgerStore
+from shared.contracts.fields import Event
+from shared.contracts.revenue import RebateAccrued
+from shared.kernel.clock import month_of
+
+RELEASE_MAX = 2_000
+"""Shifts that one transaction takes out of suspense: about a second, and some MB of documents."""
+
+
+async def accrue_shifts(
+    shifts: Sequence[Shift], *, store: LedgerStore, now: datetime
+) -> tuple[list[tuple[Shift, str]], Desk]:
+    """Take a batch of shifts, in the order in which they came.
+
+    Returns:
+        The shifts that cannot be used, each with the reason, and the desk with what was written.
+    """
+    heads = await store.lock({shift.city for shift in shifts})
+    standing = await store.standing({shift.shift_id for shift in shifts})
+    desk = await desk_for({pair for shift in shifts if (pair := shift.pair)}, standing, store=store, now=now)
+    refused = [(shift, reason) for shift in shifts if (reason := desk.take(shift)) is not None]
+    await write(desk, heads, store=store)
+    return refused, desk
+
+
+async def release_waiting(agreement: Agreement, after: str, *, store: LedgerStore, now: datetime) -> str | None:
+    """Post the next shifts that waited for an agreement.
+
+    Args:
+        after: id of the last shift that was tried; empty at first.
+
+    Returns:
+        The id to go on after, or `None` when no more wait for it.
+    """
+    heads = await store.lock([agreement.city])
+    last = agreement.valid_until or agreement.valid_from.max
+    shifts = await store.waiting(agreement.pair, agreement.city, agreement.valid_from, last, after, RELEASE_MAX)
+    if shifts:
+        standing = await store.standing({shift.shift_id for shift in shifts})
+        desk = await desk_for({agreement.pair}, standing, store=store, now=now)
+        for shift in shifts:
+            desk.release(shift)
+        await write(desk, heads, store=store)
+    if len(shifts) == RELEASE_MAX:
+        return shifts[-1].shift_id
+    await store.release_done(agreement.agreement_id)
+    return None
+
+
+async def desk_for(
+    pairs: Collection[Pair], standing: dict[str, Standing], *, store: LedgerStore, now: datetime
+) -> Desk:
+    """A desk with all that these pairs, and the accruals that stand, need."""
+    reversible = {known.accrual.pair for known in standing.values() if known.accrual is not None}
+    concerned = {*pairs, *reversible}
+    accounts = await store.accounts(concerned)
+    return Desk(
+        now=now,
+        agreements=await store.agreements(pairs),
+        settled_through={
+            pair: account.settled_through for pair, account in accounts.items() if account.settled_through
+        },
+        base_fen=await store.open_bases(concerned),
+        standing=standing,
+    )
+
+
+async def write(desk: Desk, heads: Mapping[str, Head], *, store: LedgerStore) -> None:
+    """Save what a desk holds: entries sealed into their chains, books, standing, suspense, events."""
+    links: list[Link] = []
+    ends: list[Head] = []
+    for city in sorted({entry.city for entry in desk.entries}):
+        entries = [entry for entry in desk.entries if entry.city == city]
+        added, end = seal(heads[city], entries)
+        links += added
+        ends.append(end)
+        await store.add_to_books(city, book_totals(entries))
+    if links:
+        await store.append(links, ends)
+        events: list[Event] = [accrued_event(entry) for entry in desk.entries]
+        await store.publish(events, desk.now)
+    if desk.changed:
+        await store.save_shifts({shift_id: desk.standing[shift_id] for shift_id in desk.changed}, desk.suspense)
+
+
+def accrued_event(entry: Entry) -> RebateAccrued:
+    """The event of an accrual or a reversal.
+
+    Raises:
+        ValueError: another kind of entry.
+    """
+    rebate = entry.rebate
+    if rebate is None or entry.kind not in ("accrual", "reversal"):
+        raise ValueError(f"{entry.entry_id} is no rebate")
+    return RebateAccrued(
+        entry_id=entry.entry_id,
+        kind="accrual" if entry.kind == "accrual" else "reversal",
+        shift_id=rebate.shift_id,
+        revision=rebate.revision,
+        community_id=entry.community_id,
+        employer_id=entry.pair.employer_id,
+        city=entry.city,
+        agreement_id=rebate.agreement_id,
+        agreement_version=rebate.agreement_version,
+        base_fen=rebate.base_fen,
+        rate_bp=rebate.rate_bp,
+        amount_fen_e4=entry.amount_fen_e4,
+        month=entry.month,
+        worked_month=month_of(rebate.worked_day),
+        accrued_at=entry.posted_at,
+    )

@@ -1,0 +1,72 @@
+"""Engines for the tests that need them: one database for the whole run, a fresh broker for each test that asks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.local.engines import Engines
+from shared.runtime.mongo import Mongo
+from shared.runtime.settings import Settings
+
+
+# Their loggers repeat "connection refused" ten times a second while a test has the broker down.
+for chatty in ("aiokafka", "aiokafka.consumer", "aiokafka.producer"):
+    logging.getLogger(chatty).setLevel(logging.CRITICAL)
+
+
+@pytest.fixture(scope="session")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
+    """The embedded broker and database, or those that the environment names."""
+    root = tmp_path_factory.mktemp("engines")
+    with Engines.start(root / "data", root / "log") as started:
+        yield started
+
+
+@pytest.fixture
+def settings(engines: Engines, tmp_path: Path) -> Settings:
+    """Settings of a service on the engines, with a database and consumer groups of this test alone."""
+    key_file = tmp_path / "master.key"
+    key_file.write_text(secrets.token_hex(32))
+    return Settings(
+        kafka=engines.urls.kafka,
+        mongo=engines.urls.mongo,
+        db_prefix=f"t_{secrets.token_hex(6)}",
+        kafka_idempotence=False,
+        master_key_file=key_file,
+    )
+
+
+@pytest.fixture
+async def mongo(settings: Settings) -> AsyncIterator[Mongo]:
+    """A database of this test alone, dropped after it."""
+    connected = Mongo.connect(settings, "registry")
+    yield connected
+    await connected.client.drop_database(connected.db.name)
+    connected.close()
+
+
+@pytest.fixture
+def fresh_broker(engines: Engines) -> Engines:
+    """The broker, started anew and empty."""
+    engines.kill_broker()
+    engines.start_broker()
+    return engines
+
+
+async def eventually(condition: Callable[[], Awaitable[bool] | bool], what: str, timeout_s: float = 30.0) -> None:
+    """Await a condition that another process or task brings about; fails with `what` when it never does."""
+    async with asyncio.timeout(timeout_s):
+        while True:
+            outcome = condition()
+            if outcome if isinstance(outcome, bool) else await outcome:
+                return
+            try:
+                await asyncio.sleep(0.02)
+            except asyncio.CancelledError:
+                pytest.fail(f"not within {timeout_s} s: {what}")

@@ -1,0 +1,305 @@
+"""Promises 1, 2, 3 and 7 at the level of the bus: outbox, relay, batch consumption, dead letters, a lost broker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from pymongo.errors import AutoReconnect
+
+from deploy.local.engines import Engines
+from shared.contracts.envelope import Envelope, decode, encode
+from shared.contracts.fields import Event
+from shared.contracts.registry import SeekerRegistered, SeekerWithdrawn
+from shared.contracts.topics import PARTITIONS, partition_of
+from shared.kernel.clock import system_clock
+from shared.kernel.ids import new_id
+from shared.messaging.bus import Bus
+from shared.messaging.consume import Apply, Refusal
+from shared.messaging.events import EventLog
+from shared.messaging.relay import own_topics
+from shared.messaging.topics import ensure_topics
+from shared.runtime.mongo import Mongo, StoreUnavailable
+from shared.runtime.settings import Settings
+from tests.conftest import eventually
+from tests.events import NOW, YANTAI, seeker_registered, seeker_withdrawn
+
+TOPIC = SeekerRegistered.topic
+
+
+class Sink:
+    """A consumer's effect: what was applied, in order, and what to do instead for a while."""
+
+    def __init__(self) -> None:
+        self.applied: list[Envelope] = []
+        self.failures: list[BaseException] = []
+        self.refuse: set[str] = set()
+        self.poison: set[str] = set()
+
+    async def apply(self, batch: Sequence[Envelope]) -> Sequence[Refusal]:
+        if self.failures:
+            raise self.failures.pop(0)
+        if any(envelope.event.entity_id in self.poison for envelope in batch):
+            raise RuntimeError("a bug in the handler")
+        self.applied.extend(batch)
+        return [Refusal(e, "refused by the test") for e in batch if e.event.entity_id in self.refuse]
+
+    @property
+    def entities(self) -> list[str]:
+        return [envelope.event.entity_id for envelope in self.applied]
+
+
+@asynccontextmanager
+async def running(settings: Settings, mongo: Mongo, service: str, apply: Apply | None) -> AsyncIterator[Bus]:
+    bus = Bus(settings, service, mongo, EventLog(mongo.db, service), system_clock)
+    if apply is not None:
+        bus.consume([SeekerRegistered, SeekerWithdrawn], apply)
+    await bus.start()
+    try:
+        yield bus
+    finally:
+        await bus.stop()
+
+
+async def is_up(bus: Bus) -> None:
+    await eventually(lambda: bus.state == "up", "the bus is up")
+
+
+async def append(mongo: Mongo, events: Sequence[Event]) -> list[Envelope]:
+    log = EventLog(mongo.db, "registry")
+    await log.ensure_indexes()
+    return await mongo.transaction(lambda session: log.append(session, events, NOW))
+
+
+async def read_all(settings: Settings, topic: str, partitions: int = PARTITIONS) -> list[Any]:
+    """Every record of a topic.
+
+    The embedded broker tells the first offset of the last batch as the end, so the end is reached when all positions
+    are at least there and a poll brings nothing more.
+    """
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, auto_offset_reset="earliest", fetch_max_wait_ms=20)
+    await consumer.start()
+    try:
+        parts = [TopicPartition(topic, n) for n in range(partitions)]
+        consumer.assign(parts)
+        ends = await consumer.end_offsets(parts)
+        records: list[Any] = []
+        async with asyncio.timeout(20):
+            while True:
+                polled = await consumer.getmany(timeout_ms=100)
+                records.extend(record for batch in polled.values() for record in batch)
+                if not polled and all([await consumer.position(part) >= ends[part] for part in parts]):
+                    return records
+    finally:
+        await consumer.stop()
+
+
+async def create_topics(settings: Settings) -> None:
+    """The registry's topics, for a test in which no registry runs."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    await admin.start()
+    await ensure_topics(admin, own_topics("registry"), 1)
+    await admin.close()
+
+
+async def test_a_committed_event_reaches_its_topic_with_its_headers(
+    fresh_broker: Engines, settings: Settings, mongo: Mongo
+) -> None:
+    event = seeker_registered()
+    [envelope] = await append(mongo, [event])
+    async with running(settings, mongo, "registry", None) as bus:
+        await is_up(bus)
+        await eventually(lambda: published(mongo, 1), "the event is marked as published")
+    [record] = await read_all(settings, TOPIC)
+    assert decode(TOPIC, record.key, record.headers, record.value) == envelope
+    assert record.partition == partition_of(YANTAI)
+    assert dict(record.headers)["ce_type"] == b"mamapost.seeker-registered.v1"
+
+
+async def published(mongo: Mongo, count: int) -> bool:
+    return await mongo.db["events"].count_documents({"published": {"$gt": 0}}) >= count
+
+
+async def test_an_aborted_transaction_publishes_nothing(
+    fresh_broker: Engines, settings: Settings, mongo: Mongo
+) -> None:
+    log = EventLog(mongo.db, "registry")
+    await log.ensure_indexes()
+
+    async def fails(session: Any) -> None:
+        await log.append(session, [seeker_registered()], NOW)
+        raise RuntimeError("the command failed")
+
+    with pytest.raises(RuntimeError):
+        await mongo.transaction(fails)
+    [kept] = await append(mongo, [seeker_registered()])
+    async with running(settings, mongo, "registry", None):
+        await eventually(lambda: published(mongo, 1), "the kept event is published")
+    assert [dict(r.headers)["ce_id"].decode() for r in await read_all(settings, TOPIC)] == [kept.id]
+
+
+async def test_versions_of_an_entity_arrive_in_order(fresh_broker: Engines, settings: Settings, mongo: Mongo) -> None:
+    seeker_id = new_id("seeker")
+    for version in range(1, 31):
+        await append(mongo, [seeker_registered(seeker_id=seeker_id, version=version)])
+    async with running(settings.model_copy(update={"relay_batch_max": 7}), mongo, "registry", None):
+        await eventually(lambda: published(mongo, 30), "all are published")
+    versions = [orjson.loads(record.value)["version"] for record in await read_all(settings, TOPIC)]
+    assert versions == list(range(1, 31))
+
+
+async def test_a_lost_broker_is_refilled_and_its_consumers_read_it_again(
+    fresh_broker: Engines, settings: Settings, mongo: Mongo
+) -> None:
+    sink = Sink()
+    first = [seeker_registered() for _ in range(20)]
+    await append(mongo, first)
+    reader = Mongo.connect(settings, "training")
+    async with running(settings, mongo, "registry", None), running(settings, reader, "training", sink.apply) as bus:
+        await eventually(lambda: len(sink.applied) == 20, "all are applied")
+        fresh_broker.kill_broker()
+        await eventually(lambda: bus.state == "away", "the loss is noticed")
+        late = await append(mongo, [seeker_registered()])
+        fresh_broker.start_broker()
+        await eventually(lambda: len(set(sink.entities)) == 21, "the late event is applied without a restart")
+        await eventually(lambda: len(sink.applied) >= 41, "the refilled events came again")
+    on_topic = {dict(r.headers)["ce_id"].decode() for r in await read_all(settings, TOPIC)}
+    assert on_topic == {e.id for e in sink.applied}
+    assert late[0].id in on_topic
+    reader.close()
+
+
+async def test_a_refill_keeps_the_order_of_each_entity(fresh_broker: Engines, settings: Settings, mongo: Mongo) -> None:
+    seeker_id = new_id("seeker")
+    small = settings.model_copy(update={"relay_batch_max": 3})
+    await append(mongo, [seeker_registered(seeker_id=seeker_id, version=v) for v in range(1, 11)])
+    async with running(small, mongo, "registry", None):
+        await eventually(lambda: published(mongo, 10), "all are published")
+    fresh_broker.kill_broker()
+    fresh_broker.start_broker()
+    await append(mongo, [seeker_registered(seeker_id=seeker_id, version=v) for v in range(11, 14)])
+    async with running(small, mongo, "registry", None):
+        await eventually(lambda: refilled(mongo, 13), "all are published again")
+    versions = [orjson.loads(record.value)["version"] for record in await read_all(settings, TOPIC)]
+    assert versions == list(range(1, 14))
+
+
+async def refilled(mongo: Mongo, count: int) -> bool:
+    return await mongo.db["events"].count_documents({"published": 2}) == count
+
+
+async def test_two_relays_share_one_lease(fresh_broker: Engines, settings: Settings, mongo: Mongo) -> None:
+    await append(mongo, [seeker_registered() for _ in range(50)])
+    other = Mongo.connect(settings, "registry")
+    second = Bus(settings, "registry", other, EventLog(other.db, "registry"), system_clock)
+    second._relay._owner = "another instance"
+    async with running(settings, mongo, "registry", None):
+        await second.start()
+        await eventually(lambda: published(mongo, 50), "all are published")
+        await eventually(lambda: second.state == "up", "the second is up too")
+        await second.stop()
+    assert len(await read_all(settings, TOPIC)) == 50
+    other.close()
+
+
+BAD: list[tuple[str, dict[str, Any]]] = [
+    ("not-json", {"value": b"{not json"}),
+    ("not-json", {"value": b"\xff\xfe{}"}),
+    ("not-json", {"value": None}),
+    ("missing-header", {"headers": []}),
+    ("missing-header", {"headers": [("ce_type", b"mamapost.seeker-registered.v1")]}),
+    ("bad-header", {"set": ("ce_source", b"\xff\xfe")}),
+    ("unknown-type", {"set": ("ce_type", b"mamapost.lottery-won.v1")}),
+    ("wrong-version", {"set": ("ce_type", b"mamapost.seeker-registered.v2")}),
+    ("wrong-topic", {"set": ("ce_type", b"mamapost.post-opened.v1")}),
+    ("bad-header", {"set": ("ce_sequence", b"77")}),
+    ("invalid", {"value": b'{"seeker_id": "Zhang San, 138 0000 0000"}'}),
+    ("wrong-key", {"key": b"skr-00000000000000000000000000000000"}),
+    ("too-large", {"value": b"{" + b" " * 300_000}),
+]
+"""What a message can have wrong, and the reason it is dead-lettered for."""
+
+
+async def test_bad_messages_are_dead_lettered_and_the_rest_of_their_batch_proceeds(
+    fresh_broker: Engines, settings: Settings
+) -> None:
+    sink = Sink()
+    reader = Mongo.connect(settings, "training")
+    await create_topics(settings)
+    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all")
+    await producer.start()
+    partition = partition_of(YANTAI)
+    wanted = []
+    for reason, fault in BAD:
+        good = encode(Envelope(new_id("event"), NOW, seeker_registered()))
+        fields: dict[str, Any] = {"key": good.key, "value": good.value, "headers": list(good.headers)}
+        await producer.send_and_wait(TOPIC, partition=partition, **fields)
+        if "set" in fault:
+            name, value = fault["set"]
+            fields["headers"] = [(n, value if n == name else v) for n, v in fields["headers"]]
+        else:
+            fields |= fault
+        sent = await producer.send_and_wait(TOPIC, partition=partition, **fields)
+        wanted.append((reason, {"topic": TOPIC, "partition": partition, "offset": sent.offset}, 1))
+    await producer.stop()
+    async with running(settings, reader, "training", sink.apply):
+        await eventually(lambda: len(sink.applied) == len(BAD), "the good ones are applied")
+    reader.close()
+    letters = [orjson.loads(r.value) for r in await read_all(settings, f"{TOPIC}.dlq", 1)]
+    assert [(letter["reason"], letter["origin"], letter["attempts"]) for letter in letters] == wanted
+    assert "Zhang" not in str(letters)
+
+
+async def test_a_lost_database_brings_the_batch_again_and_loses_nothing(
+    fresh_broker: Engines, settings: Settings, mongo: Mongo
+) -> None:
+    sink = Sink()
+    sink.failures = [StoreUnavailable("gone"), AutoReconnect("gone"), StoreUnavailable("still gone")]
+    await append(mongo, [seeker_registered() for _ in range(5)])
+    reader = Mongo.connect(settings, "training")
+    async with running(settings, mongo, "registry", None), running(settings, reader, "training", sink.apply):
+        await eventually(lambda: len(set(sink.entities)) == 5, "all are applied in the end")
+    assert await read_all(settings, f"{TOPIC}.dlq", 1) == []
+    reader.close()
+
+
+async def test_an_event_that_the_handler_cannot_use_does_not_block_the_others(
+    fresh_broker: Engines, settings: Settings, mongo: Mongo
+) -> None:
+    sink = Sink()
+    events = [seeker_registered() for _ in range(6)]
+    sink.poison = {events[2].seeker_id}
+    sink.refuse = {events[4].seeker_id}
+    await append(mongo, events)
+    reader = Mongo.connect(settings, "training")
+    async with running(settings, mongo, "registry", None), running(settings, reader, "training", sink.apply):
+        await eventually(lambda: len(set(sink.entities)) == 5, "the others are applied")
+        await eventually(lambda: dead_lettered(settings, 2), "both are dead-lettered")
+    letters = [orjson.loads(r.value) for r in await read_all(settings, f"{TOPIC}.dlq", 1)]
+    assert sorted(letter["reason"] for letter in letters) == ["handler-failed", "refused"]
+    reader.close()
+
+
+async def dead_lettered(settings: Settings, count: int) -> bool:
+    return len(await read_all(settings, f"{TOPIC}.dlq", 1)) == count
+
+
+async def test_a_stopped_consumer_goes_on_where_it_was(fresh_broker: Engines, settings: Settings, mongo: Mongo) -> None:
+    reader = Mongo.connect(settings, "training")
+    first, second = Sink(), Sink()
+    seeker = seeker_registered()
+    await append(mongo, [seeker])
+    async with running(settings, mongo, "registry", None):
+        async with running(settings, reader, "training", first.apply):
+            await eventually(lambda: len(first.applied) == 1, "the first is applied")
+        await append(mongo, [seeker_withdrawn(seeker.seeker_id, 2)])
+        async with running(settings, reader, "training", second.apply):
+            await eventually(lambda: len(second.applied) == 1, "the second is applied")
+    assert [e.event.entity_version for e in second.applied] == [2]
+    reader.close()

@@ -1,0 +1,238 @@
+"""Random and seeded programmes for the tests of matching."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+from hypothesis import strategies as st
+
+from services.matching.domain import (
+    Certificate,
+    Employer,
+    EntityKind,
+    Fact,
+    Placement,
+    Post,
+    Seeker,
+    Shift,
+    State,
+    Station,
+)
+from services.matching.domain.state import Facility, PostKind, ShiftVerdict
+from shared.kernel.clock import civil_day
+from shared.kernel.geo import Place, coarse, vector_of
+from shared.kernel.week import mask_of
+
+NOW = datetime(2026, 3, 9, 4, 0, tzinfo=UTC)
+YANTAI, ELSEWHERE = "370600", "441200"
+KINDS: tuple[PostKind, ...] = ("elastic", "team", "mobile", "new-form")
+FACILITIES: tuple[Facility, ...] = ("child-care-room", "nursing-room", "shuttle-bus", "parental-leave")
+VERDICTS: tuple[ShiftVerdict, ...] = ("attended", "left-early", "no-show")
+SKILLS = tuple(f"skill-{number}" for number in range(70))
+"""More than fit one machine word."""
+
+SEEKER_IDS = tuple(f"skr-{number}" for number in range(9))
+POST_IDS = tuple(f"pst-{number}" for number in range(6))
+
+
+def seeker(**changes: object) -> Seeker:
+    """A seeker whom the post of `post()` suits."""
+    base = Seeker(
+        home=vector_of(Place(37.46, 121.445)),
+        limit_m=10_000,
+        free=mask_of([(day, "08:00", "12:00") for day in range(1, 6)]),
+        skills=frozenset({"sewing", "packing"}),
+        kinds=frozenset({"elastic", "mobile"}),
+        facilities=frozenset(),
+        pay_floor_fen=1500,
+        eligible_until=date(2030, 1, 31),
+        registered_at=datetime(2026, 1, 5, 1, tzinfo=UTC),
+        registered_on=date(2026, 1, 5),
+    )
+    return replace(base, **changes)  # type: ignore[arg-type]  # a test names fields that exist
+
+
+def post(**changes: object) -> Post:
+    """A post near the seeker of `seeker()`, on weekday mornings."""
+    base = Post(
+        employer_id="emp-1",
+        station_id=None,
+        kind="elastic",
+        location=vector_of(Place(37.47, 121.45)),
+        hours=mask_of([(day, "08:30", "11:30") for day in range(1, 6)]),
+        min_minutes=600,
+        skills_required=frozenset({"sewing"}),
+        skills_desired=frozenset({"packing"}),
+        expected_hourly_fen=1800,
+        seats=2,
+        facilities=frozenset(),
+        opened_at=datetime(2026, 2, 1, tzinfo=UTC),
+        closes_at=None,
+    )
+    return replace(base, **changes)  # type: ignore[arg-type]  # a test names fields that exist
+
+
+def _some_skills() -> st.SearchStrategy[frozenset[str]]:
+    return st.frozensets(st.sampled_from((*SKILLS[:4], *SKILLS[-2:])), max_size=3)
+
+
+_places = st.builds(
+    lambda lat, lon: vector_of(coarse(Place(37.4 + lat * 0.005, 121.4 + lon * 0.005))),
+    st.integers(0, 12),
+    st.integers(0, 12),
+)
+_far = st.just(vector_of(Place(40.5, 121.4)))
+_masks = st.one_of(
+    st.just(mask_of([(day, "08:00", "12:00") for day in range(1, 6)])),
+    st.just(mask_of([(day, "09:00", "16:30") for day in range(1, 8)])),
+    st.just(mask_of([(6, "00:00", "24:00"), (7, "13:00", "13:30")])),
+    st.just(0),
+)
+_instants = st.integers(0, 3).map(lambda days: datetime(2026, 2, 26 - days, 16, 30, tzinfo=UTC))
+
+
+@st.composite
+def _seekers(draw: st.DrawFn) -> Seeker:
+    registered_at = draw(_instants)
+    return Seeker(
+        home=draw(_places),
+        limit_m=draw(st.sampled_from((1000, 3000, 9000, 100_000))),
+        free=draw(_masks),
+        skills=draw(_some_skills()),
+        kinds=draw(st.frozensets(st.sampled_from(KINDS), min_size=1)),
+        facilities=draw(st.frozensets(st.sampled_from(FACILITIES))),
+        pay_floor_fen=draw(st.sampled_from((0, 1, 1500, 2000))),
+        eligible_until=draw(
+            st.sampled_from((date(2026, 3, 8), date(2026, 3, 9), date(2026, 3, 10), date(2031, 5, 31)))
+        ),
+        registered_at=registered_at,
+        registered_on=civil_day(registered_at),
+    )
+
+
+@st.composite
+def _posts(draw: st.DrawFn) -> Post:
+    closes = st.sampled_from((NOW, NOW + timedelta(hours=1), NOW + timedelta(days=2)))
+    return Post(
+        employer_id=draw(st.sampled_from(("emp-1", "emp-2"))),
+        station_id=draw(st.sampled_from((None, None, "stn-1", "stn-2"))),
+        kind=draw(st.sampled_from(KINDS)),
+        location=draw(st.one_of(st.none(), _places, _places, _far)),
+        hours=draw(_masks),
+        min_minutes=draw(st.sampled_from((0, 30, 600, 1500))),
+        skills_required=draw(st.one_of(st.just(frozenset[str]()), _some_skills())),
+        skills_desired=draw(_some_skills()),
+        expected_hourly_fen=draw(st.sampled_from((0, 1500, 1999, 2500, 10**13))),
+        seats=draw(st.integers(1, 2)),
+        facilities=draw(st.frozensets(st.sampled_from(FACILITIES))),
+        opened_at=draw(_instants),
+        closes_at=draw(st.one_of(st.none(), st.none(), closes)),
+    )
+
+
+def _of(
+    kind: EntityKind, ids: tuple[str, ...], states: st.SearchStrategy[State | None], cities: tuple[str, ...]
+) -> st.SearchStrategy[Fact]:
+    return st.builds(Fact, st.just(kind), st.sampled_from(ids), st.integers(1, 9), st.sampled_from(cities), states)
+
+
+_over = st.none()
+_home = (YANTAI,) * 5 + (ELSEWHERE,)
+facts: st.SearchStrategy[Fact] = st.one_of(
+    _of("seeker", SEEKER_IDS, st.one_of(_seekers(), _seekers(), _seekers(), _over), _home),
+    _of("seeker", SEEKER_IDS, _seekers(), _home),
+    _of("post", POST_IDS, st.one_of(_posts(), _posts(), _posts(), _over), _home),
+    _of("employer", ("emp-1", "emp-2"), st.builds(Employer, st.booleans()), _home),
+    _of(
+        "station",
+        ("stn-1", "stn-2"),
+        st.builds(Station, st.booleans(), st.frozensets(st.sampled_from(FACILITIES))),
+        _home,
+    ),
+    _of(
+        "placement",
+        ("plc-1", "plc-2", "plc-3"),
+        st.one_of(_over, st.builds(Placement, st.sampled_from(POST_IDS), st.sampled_from(SEEKER_IDS), _masks)),
+        _home,
+    ),
+    _of(
+        "certificate",
+        ("crt-1", "crt-2", "crt-3"),
+        st.one_of(
+            _over,
+            st.builds(
+                Certificate,
+                st.sampled_from(SEEKER_IDS),
+                st.sampled_from(SKILLS[:4]),
+                st.sampled_from((None, date(2026, 3, 9), date(2026, 3, 1))),
+            ),
+        ),
+        _home,
+    ),
+    _of(
+        "shift",
+        ("sft-1", "sft-2", "sft-3", "sft-4"),
+        st.builds(Shift, st.sampled_from(SEEKER_IDS), st.sampled_from(VERDICTS)),
+        _home,
+    ),
+)
+"""Any fact: versions collide, arrive out of order and name entities that are not known yet."""
+
+
+def seeded_city(seed: int, seekers: int, posts: int) -> list[Fact]:
+    """A city in the proportions of the Yantai scenario, always the same for a seed."""
+    rng = random.Random(seed)
+    skills = [f"trade-{number}" for number in range(16)]
+    facts_: list[Fact] = [Fact("employer", f"emp-{n:04d}", 1, YANTAI, Employer(True)) for n in range(126)]
+    for n in range(20):
+        offered = frozenset(rng.sample(FACILITIES, rng.randint(0, 3)))
+        facts_.append(Fact("station", f"stn-{n:04d}", 1, YANTAI, Station(True, offered)))
+    for n in range(seekers):
+        facts_.append(Fact("seeker", f"skr-{n:06d}", 1, YANTAI, _seeded_seeker(rng, skills)))
+    for n in range(posts):
+        facts_.append(Fact("post", f"pst-{n:06d}", 1, YANTAI, _seeded_post(rng, skills)))
+    return facts_
+
+
+def _place(rng: random.Random) -> Place:
+    return Place(37.46 + rng.gauss(0, 0.05), 121.44 + rng.gauss(0, 0.08))
+
+
+def _seeded_seeker(rng: random.Random, skills: list[str]) -> Seeker:
+    start, end = rng.choice([("08:00", "11:30"), ("08:30", "16:00"), ("09:00", "15:30"), ("13:00", "17:00")])
+    registered_at = NOW - timedelta(days=rng.randint(0, 300), minutes=rng.randint(0, 600))
+    return Seeker(
+        home=vector_of(coarse(_place(rng))),
+        limit_m=rng.choice([2, 3, 5, 8, 12]) * 1000,
+        free=mask_of([(day, start, end) for day in range(1, rng.randint(6, 8))]),
+        skills=frozenset(rng.sample(skills, rng.randint(0, 4))),
+        kinds=frozenset(rng.sample(KINDS, rng.randint(1, 3))),
+        facilities=frozenset(rng.sample(FACILITIES, rng.randint(0, 2))),
+        pay_floor_fen=rng.choice([0, 1200, 1400, 1600, 1800]),
+        eligible_until=date(2026 + rng.randint(0, 10), rng.randint(4, 12), 28),
+        registered_at=registered_at,
+        registered_on=civil_day(registered_at),
+    )
+
+
+def _seeded_post(rng: random.Random, skills: list[str]) -> Post:
+    kind = rng.choice(KINDS)
+    start, end = rng.choice([("08:30", "11:30"), ("09:00", "15:30"), ("13:30", "16:30")])
+    at_home = kind in ("mobile", "new-form") and rng.random() < 0.7
+    return Post(
+        employer_id=f"emp-{rng.randrange(126):04d}",
+        station_id=None if at_home or rng.random() < 0.7 else f"stn-{rng.randrange(20):04d}",
+        kind=kind,
+        location=None if at_home else vector_of(_place(rng)),
+        hours=0 if at_home else mask_of([(day, start, end) for day in range(1, 6)]),
+        min_minutes=0 if at_home else rng.choice([300, 600, 900]),
+        skills_required=frozenset(rng.sample(skills, rng.choice([0, 0, 1, 1, 2]))),
+        skills_desired=frozenset(rng.sample(skills, rng.randint(0, 2))),
+        expected_hourly_fen=rng.randint(1200, 2600),
+        seats=rng.randint(1, 4),
+        facilities=frozenset(rng.sample(FACILITIES, rng.randint(0, 2))),
+        opened_at=NOW - timedelta(days=rng.randint(0, 60)),
+        closes_at=None,
+    )

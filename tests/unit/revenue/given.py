@@ -1,0 +1,69 @@
+"""Values for the tests of revenue, with what matters to a test given by name."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import Any
+
+from services.revenue.domain.accrual import Shift
+from services.revenue.domain.agreements import Pair
+from services.revenue.ports import Party, Signatories
+from services.revenue.use_cases.sign import SignAgreement
+from shared.kernel.ids import PREFIXES
+from tests.unit.revenue.memory import MemoryLedger
+
+CITY = "370600"
+EMPLOYERS = tuple(f"emp-{n:032x}" for n in range(2))
+COMMUNITIES = tuple(f"com-{n:032x}" for n in range(2))
+PAIR = Pair(EMPLOYERS[0], COMMUNITIES[0])
+NOW = datetime(2026, 9, 1, 1, 0, tzinfo=UTC)
+SIGNATORIES = Signatories("Yantai Women's Federation", "an employer", "a community")
+
+
+def ids() -> Callable[[str], str]:
+    """Predictable ids, in the shape of real ones."""
+    counter = itertools.count()
+    return lambda entity: f"{PREFIXES[entity]}-{next(counter):032x}"
+
+
+def shift(**given: Any) -> Shift:
+    """One attended shift of 9 March 2026: 120 yuan earned, output worth 300."""
+    base = Shift(
+        shift_id="sft-" + "0" * 32,
+        revision=1,
+        city=CITY,
+        employer_id=EMPLOYERS[0],
+        community_id=COMMUNITIES[0],
+        day=date(2026, 3, 9),
+        wage_fen=12_000,
+        output_fen=30_000,
+        event_id="evt-" + "0" * 32,
+    )
+    return replace(base, **given)
+
+
+def terms(**given: Any) -> SignAgreement:
+    """10 % of wages in 2026."""
+    base = SignAgreement(
+        employer_id=EMPLOYERS[0],
+        community_id=COMMUNITIES[0],
+        base="wages",
+        rate_bp=1000,
+        valid_from=date(2026, 1, 1),
+        valid_until=date(2026, 12, 31),
+        signatories=SIGNATORIES,
+    )
+    return replace(base, **given)
+
+
+async def ledger() -> MemoryLedger:
+    """An empty ledger that knows the parties."""
+    store = MemoryLedger()
+    await store.note_parties(
+        [Party("employer", party_id, CITY, 1) for party_id in EMPLOYERS]
+        + [Party("community", party_id, CITY, 1) for party_id in COMMUNITIES]
+    )
+    return store

@@ -1,0 +1,142 @@
+"""Tampering: whatever field of whatever entry, total, settlement or fund is changed, verification finds it."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from services.revenue.domain.accrual import BookTotals
+from services.revenue.domain.funds import Fund
+from services.revenue.domain.ledger import Entry, Link, Posting, Rebate, seal
+from services.revenue.domain.ledger import Head as ChainHead
+from services.revenue.domain.settlements import Account, Settlement
+from services.revenue.use_cases.accrue import accrue_shifts
+from services.revenue.use_cases.settle import SettleMonth, settle_month
+from services.revenue.use_cases.sign import sign_agreement
+from services.revenue.use_cases.spend import SpendFromFund, spend_from_fund
+from services.revenue.use_cases.verify import verify_city
+from tests.unit.revenue.given import CITY, COMMUNITIES, NOW, PAIR, ids, ledger, shift, terms
+from tests.unit.revenue.memory import MemoryLedger
+
+
+@pytest.fixture
+async def store() -> MemoryLedger:
+    """A ledger with every kind of entry: 2 accruals, 1 reversal, 1 accrual, 1 settlement, 1 spending."""
+    made, new_id = await ledger(), ids()
+    await sign_agreement(terms(), store=made, now=NOW, new_id=new_id)
+    story = [shift(), shift(shift_id="sft-" + "1" * 32), shift(revision=2, wage_fen=9_001)]
+    await accrue_shifts(story, store=made, now=NOW)
+    await settle_month(SettleMonth(PAIR, "2026-03"), store=made, now=NOW, new_id=new_id)
+    await spend_from_fund(
+        SpendFromFund(COMMUNITIES[0], "clinic", 1_000, "a clinic", "a" * 64), store=made, now=NOW, new_id=new_id
+    )
+    assert [link.entry.kind for link in made.links] == [
+        "accrual", "accrual", "reversal", "accrual", "settlement", "spending",
+    ]  # fmt: skip
+    return made
+
+
+def other(value: Any) -> Any:
+    """Another value of the same type."""
+    if isinstance(value, int):
+        return value + 1
+    if isinstance(value, date):
+        return value + timedelta(days=1)
+    if isinstance(value, str):
+        return value[:-1] + ("1" if value[-1:] != "1" else "2")
+    if value is None:
+        return "emp-" + "7" * 32
+    if isinstance(value, tuple):
+        return (Posting(value[0].account, value[0].amount_fen_e4 + 1), *value[1:])
+    raise AssertionError(type(value))
+
+
+async def rules(store: MemoryLedger) -> set[str]:
+    return {finding.rule for finding in (await verify_city(CITY, snapshot=store)).findings}
+
+
+async def test_an_untouched_ledger_verifies(store: MemoryLedger) -> None:
+    audit = await verify_city(CITY, snapshot=store)
+    assert audit.findings == []
+    assert (audit.entries, audit.imbalance_fen_e4) == (6, 0)
+
+
+@pytest.mark.parametrize("position", range(6))
+async def test_every_field_of_every_entry_is_watched(store: MemoryLedger, position: int) -> None:
+    link = store.links[position]
+    tampered = [replace(link, **{name: other(getattr(link, name))}) for name in ("seq", "prev_hash", "hash")]
+    for field in fields(Entry):
+        if field.name == "rebate":
+            continue
+        entry = replace(link.entry, **{field.name: other(getattr(link.entry, field.name))})
+        tampered.append(replace(link, entry=entry))
+    if link.entry.rebate:
+        for field in fields(Rebate):
+            rebate = replace(link.entry.rebate, **{field.name: other(getattr(link.entry.rebate, field.name))})
+            tampered.append(replace(link, entry=replace(link.entry, rebate=rebate)))
+        tampered.append(replace(link, entry=replace(link.entry, rebate=None)))
+    for changed in tampered:
+        store.links[position] = changed
+        assert await rules(store), changed
+    store.links[position] = link
+    assert not await rules(store)
+
+
+@pytest.mark.parametrize("position", range(6))
+async def test_a_lost_entry_is_missed(store: MemoryLedger, position: int) -> None:
+    del store.links[position]
+    assert await rules(store)
+
+
+async def test_two_entries_cannot_change_places(store: MemoryLedger) -> None:
+    store.links[0], store.links[1] = store.links[1], store.links[0]
+    assert "chain-broken" in await rules(store)
+
+
+async def test_a_chain_forged_anew_does_not_hide_a_changed_amount(store: MemoryLedger) -> None:
+    """Whoever can write all hashes still has the statement, the totals and the fund against him."""
+    entries = [link.entry for link in store.links]
+    rebate = entries[1].rebate
+    assert rebate
+    forged = replace(
+        entries[1],
+        rebate=replace(rebate, base_fen=rebate.base_fen + 1_000),
+        amount_fen_e4=entries[1].amount_fen_e4 + 1_000_000,
+        postings=tuple(
+            Posting(account, amount + (1_000_000 if amount > 0 else -1_000_000))
+            for account, amount in entries[1].postings
+        ),
+    )
+    links, head = seal(ChainHead(CITY), [entries[0], forged, *entries[2:]])
+    store.links = list[Link](links)
+    store.heads[CITY] = head
+    found = await rules(store)
+    assert {"statement-hash-wrong", "settlement-amount-wrong", "book-total-wrong", "fund-wrong"} <= found
+
+
+async def test_what_is_kept_beside_the_ledger_is_watched(store: MemoryLedger) -> None:
+    [settlement_id] = store.settlements
+    settlement = store.settlements[settlement_id]
+    for field in fields(Settlement):
+        value = getattr(settlement, field.name)
+        changed = value._replace(employer_id="emp-" + "7" * 32) if field.name == "pair" else other(value)
+        store.settlements[settlement_id] = replace(settlement, **{field.name: changed})
+        assert await rules(store), field.name
+    store.settlements[settlement_id] = settlement
+    store.books[(PAIR, "2026-04")] = BookTotals(1, 1, 1)
+    assert await rules(store) == {"book-total-wrong"}
+    del store.books[(PAIR, "2026-04")]
+    store.kept_accounts[PAIR] = Account("2026-03", 1)
+    assert await rules(store) == {"account-wrong"}
+    store.kept_accounts[PAIR] = Account("2026-03", 0)
+    store.funds[COMMUNITIES[1]] = Fund(COMMUNITIES[1], CITY, income_fen=1)
+    assert "fund-wrong" in await rules(store)
+
+
+async def test_an_entry_that_does_not_balance_cannot_be_sealed(store: MemoryLedger) -> None:
+    entry = store.links[0].entry
+    with pytest.raises(ValueError, match="does not balance"):
+        seal(ChainHead(CITY), [replace(entry, postings=(Posting("a", 1), Posting("b", -2)))])
