@@ -37,7 +37,6 @@ def settings(engines: Engines, tmp_path: Path) -> Settings:
         kafka=engines.urls.kafka,
         mongo=engines.urls.mongo,
         db_prefix=f"t_{secrets.token_hex(6)}",
-        kafka_idempotence=False,
         master_key_file=key_file,
     )
 

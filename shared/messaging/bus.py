@@ -16,7 +16,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, UnknownError
 from faststream.kafka import KafkaBroker
 from pymongo.errors import PyMongoError
 
@@ -121,14 +121,7 @@ class Bus:
             cluster_id = await _cluster_id(admin)
             own = own_topics(self._service)
             await ensure_topics(admin, own, self._settings.replication_factor)
-            producer = AIOKafkaProducer(
-                bootstrap_servers=self._settings.kafka,
-                acks="all",
-                enable_idempotence=self._settings.kafka_idempotence,
-                max_request_size=MESSAGE_MAX_BYTES * 4,
-                request_timeout_ms=REQUEST_TIMEOUT_MS,
-            )
-            await producer.start()
+            producer = await self._producer()
             stack.push_async_callback(producer.stop)
             self._dead_letters.connect(producer)
             await self._relay.adopt(cluster_id, await self._is_empty(own))
@@ -139,6 +132,30 @@ class Bus:
                     tasks.create_task(self._consume(self._consumer, admin))
                 else:
                     self._connected()
+
+    async def _producer(self) -> AIOKafkaProducer:
+        """A started producer, idempotent where the broker can do that; the embedded one cannot, and says so at once."""
+        for idempotent in (True, False):
+            producer = AIOKafkaProducer(
+                bootstrap_servers=self._settings.kafka,
+                acks="all",
+                enable_idempotence=idempotent,
+                max_request_size=MESSAGE_MAX_BYTES * 4,
+                request_timeout_ms=REQUEST_TIMEOUT_MS,
+            )
+            try:
+                await producer.start()
+            except UnknownError:
+                await producer.stop()
+                if not idempotent:
+                    raise
+                _log.info("the broker has no idempotent producer; a retried send may come twice")
+                continue
+            except BaseException:
+                await producer.stop()
+                raise
+            return producer
+        raise AssertionError("unreachable: the last attempt returned or raised")
 
     async def _consume(self, consumer: Consumer, admin: AIOKafkaAdminClient) -> None:
         await self._await_topics(admin)

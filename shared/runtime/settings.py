@@ -25,9 +25,6 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=1, le=65535, description="Port to listen on.")] = 8000
     tokens_file: Annotated[Path | None, Field(description="Bearer tokens and their scopes; one a line.")] = None
     master_key_file: Annotated[Path | None, Field(description="32-byte key, hex; wraps the keys of persons.")] = None
-    kafka_idempotence: Annotated[
-        bool, Field(description="Idempotent producer; off only for the embedded broker, which has none.")
-    ] = True
     replication_factor: Annotated[int, Field(ge=1, le=7, description="Replicas of each topic.")] = 1
     fetch_max_wait_ms: Annotated[
         int,

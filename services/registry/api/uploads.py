@@ -107,12 +107,13 @@ def _text(body: bytes, *, header: bool) -> str:
     expected = "UTF-8 text; save the file as `CSV UTF-8`" if header else "UTF-8 text"
     try:
         text = body.decode("utf-8-sig")
+        wrong = len(body)
     except UnicodeDecodeError as error:
-        wrong = error.start
-    else:
-        if "\0" not in text:
-            return text
-        wrong = body.index(b"\0")
+        text, wrong = "", error.start
+    nul = body.find(b"\0", 0, wrong)
+    if wrong == len(body) and nul < 0:
+        return text
+    wrong = wrong if nul < 0 else nul
     before = [line for line in body[:wrong].split(b"\n")[:-1] if line.strip()]
     number = len(before) + (0 if header else 1)
     raise BulkUnreadable(Fault(f"rows.{number}" if number else "header", expected))

@@ -25,13 +25,16 @@ from services.registry.use_cases.fields import (
     Skills,
     Text100,
     Text300,
+    distinct,
+    non_empty,
 )
 from shared.contracts.fields import Area, City, Point
 
 Kinds = Annotated[
     tuple[PostKind, ...],
-    Field(min_length=1, max_length=4),
-    AfterValidator(lambda kinds: tuple(dict.fromkeys(kinds))),
+    Field(max_length=4, json_schema_extra={"minItems": 1}),
+    AfterValidator(non_empty),
+    AfterValidator(distinct),
 ]
 CommuteKm = Annotated[int, Field(ge=1, le=100)]
 Seats = Annotated[int, Field(ge=1, le=1000)]
@@ -76,7 +79,11 @@ class Child(Command):
     birth_date: Annotated[IsoDay, Field(repr=False)]
 
 
-Children = Annotated[tuple[Child, ...], Field(min_length=1, max_length=CHILDREN_MAX)]
+Children = Annotated[
+    tuple[Child, ...],
+    Field(max_length=CHILDREN_MAX, json_schema_extra={"minItems": 1}),
+    AfterValidator(non_empty),
+]
 
 
 class PersonInput(Command):

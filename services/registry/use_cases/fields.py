@@ -78,16 +78,23 @@ PieceCount = Annotated[int, Field(ge=0, le=10**6)]
 Hours = Annotated[tuple[WeekSpan, ...], Field(max_length=SPANS_MAX)]
 
 
-def _distinct(words: tuple[Any, ...]) -> tuple[Any, ...]:
+def distinct(words: tuple[Any, ...]) -> tuple[Any, ...]:
     """A list is a set in the order given; naming a word twice means it once."""
     return tuple(dict.fromkeys(words))
 
 
+def non_empty(items: tuple[Any, ...]) -> tuple[Any, ...]:
+    """At least one. Not `min_length`, which also speaks up when the only item is a bad one."""
+    if not items:
+        raise ValueError("at least one")
+    return items
+
+
 Skill = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=40)]
-Skills = Annotated[tuple[Skill, ...], Field(max_length=64), AfterValidator(_distinct)]
+Skills = Annotated[tuple[Skill, ...], Field(max_length=64), AfterValidator(distinct)]
 """At most 64 skills: matching keeps a person's as one machine word."""
 
-Facilities = Annotated[tuple[Facility, ...], Field(max_length=4), AfterValidator(_distinct)]
+Facilities = Annotated[tuple[Facility, ...], Field(max_length=4), AfterValidator(distinct)]
 
 
 def spans_of(hours: tuple[WeekSpan, ...]) -> list[Span]:

@@ -1,0 +1,172 @@
+"""The console command `mamapost`."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from datetime import date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvicorn
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from deploy.local.errors import LocalRunError
+from shared.contracts.topics import DAY_MS, PARTITIONS, TOPICS
+from shared.runtime import logs
+from shared.runtime.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+KEEP_ALIVE_S = 30
+"""Idle HTTP connections are closed after this long; longer than the pauses of a client that works through a list."""
+
+STOP_TIMEOUT_S = 10
+"""How long a stopping service waits for requests under way; the slowest (a bulk) takes about a second."""
+
+
+class Service(StrEnum):
+    """The four services."""
+
+    REGISTRY = "registry"
+    MATCHING = "matching"
+    TRAINING = "training"
+    REVENUE = "revenue"
+
+
+@app.callback()
+def mamapost() -> None:
+    """mamapost: the event backbone of a city's 妈妈岗 ("mama post") programme."""
+
+
+@app.command()
+def serve(
+    service: Annotated[Service, typer.Argument(help="Which service.")],
+    port: Annotated[int | None, typer.Option(help="Port to listen on; default MAMAPOST_PORT or 8000.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; default MAMAPOST_HOST or loopback.")] = None,
+) -> None:
+    """Run one service until it is stopped. Settings come from MAMAPOST_* variables (docs/configuration.md)."""
+    given = {name: value for name, value in (("port", port), ("host", host)) if value is not None}
+    try:
+        settings = Settings.model_validate({**Settings().model_dump(), **given})
+        logs.configure(service.value, settings.log_level)
+        served = importlib.import_module(f"services.{service.value}.app").create(settings)
+    except (ValidationError, ValueError, OSError) as error:
+        _fail(f"{service.value} cannot start: {_readable(error)}")
+    uvicorn.run(
+        served,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=STOP_TIMEOUT_S,
+    )
+
+
+@app.command()
+def topics(
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable, one object a topic.")] = False,
+) -> None:
+    """List every topic: owner, key, access, how long it is kept, what it means."""
+    if as_json:
+        rows = [
+            {
+                "topic": topic.name,
+                "owner": topic.owner,
+                "type": topic.event.type(),
+                "key": topic.event.entity,
+                "order": topic.event.order,
+                "access": topic.access,
+                "partitions": PARTITIONS,
+                "retention_ms": topic.retention_ms,
+                "compacted": topic.compacted,
+                "dead_letters": topic.dead_letters,
+                "meaning": topic.meaning,
+            }
+            for topic in TOPICS.values()
+        ]
+        print(json.dumps(rows, ensure_ascii=False, indent=2))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("topic", "owner", "key", "access", "kept", "meaning"):
+        table.add_column(column, no_wrap=column != "meaning")
+    for topic in TOPICS.values():
+        kept = "latest per key" if topic.compacted else f"{topic.retention_ms // DAY_MS} days"
+        table.add_row(topic.name, topic.owner, topic.event.entity, topic.access, kept, topic.meaning)
+    Console().print(table)
+
+
+@app.command()
+def up(
+    data_dir: Annotated[Path, typer.Option(help="Where data, keys and logs are kept across restarts.")] = Path("var"),
+) -> None:
+    """Run the engines and the four services until Ctrl-C; data is kept."""
+    from mamapost.up import run_up
+
+    try:
+        run_up(data_dir)
+    except LocalRunError as error:
+        _fail(str(error))
+
+
+@app.command()
+def demo(
+    seed: Annotated[int, typer.Option(help="Seed of the scenario; the same seed gives the same programme.")] = 20251,
+    scale: Annotated[float, typer.Option(min=0.01, max=5.0, help="Size; 1 is Yantai's programme.")] = 1.0,
+    month: Annotated[str | None, typer.Option(help="Month of the shifts, YYYY-MM; default: the last full one.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the machine-readable result here.")] = None,
+    export: Annotated[Path | None, typer.Option(help="Only write the scenario's commands to this folder.")] = None,
+    kill: Annotated[bool, typer.Option(help="Kill each service once in mid-stream.")] = True,
+    keep: Annotated[Path | None, typer.Option(help="Keep data and logs of the run in this folder.")] = None,
+) -> None:
+    """Run the scenario `yantai` through real engines and services, verify the result, and print it."""
+    from mamapost.demo.run import DemoOptions, run_demo, run_export
+
+    options = DemoOptions(seed=seed, scale=scale, month=_month(month), kill=kill, keep=keep, json_file=json_file)
+    try:
+        if export is not None:
+            run_export(options, export)
+            return
+        passed = run_demo(options)
+    except LocalRunError as error:
+        _fail(str(error))
+    if not passed:
+        raise typer.Exit(1)
+
+
+def _month(text: str | None) -> date:
+    """The month to play, as its first day; by default the last one that is over."""
+    if text is None:
+        first_of_this = date.today().replace(day=1)
+        return (first_of_this.replace(day=1) - date.resolution).replace(day=1)
+    try:
+        return datetime.strptime(text, "%Y-%m").date()
+    except ValueError:
+        raise typer.BadParameter("expected YYYY-MM", param_hint="--month") from None
+
+
+def _readable(error: ValidationError | ValueError | OSError) -> str:
+    if isinstance(error, ValidationError):
+        faults = error.errors(include_url=False, include_input=False, include_context=False)
+        return "; ".join(f"MAMAPOST_{'_'.join(map(str, f['loc'])).upper()}: {f['msg']}" for f in faults)
+    return str(error)
+
+
+def _fail(message: str) -> None:
+    Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"error: {message}")
+    raise typer.Exit(2)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app(prog_name="mamapost")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The demo: the scenario through real engines and services, and the proof of what came out."""

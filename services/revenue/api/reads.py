@@ -1,0 +1,239 @@
+"""Routes that answer: agreements, settlements and their statements, funds, the ledger itself."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Literal
+
+import orjson
+from fastapi import APIRouter, Header, Query, Response
+from fastapi.responses import StreamingResponse
+
+from services.revenue import metrics
+from services.revenue.api.desk import Desk, EntityPath, reading
+from services.revenue.api.views import (
+    AgreementView,
+    EntryView,
+    FundView,
+    SettlementView,
+    StatementView,
+    SuspendedView,
+    VerificationView,
+    agreement_view,
+    entry_view,
+    fund_view,
+    line_view,
+    movement_view,
+    settlement_view,
+    suspended_view,
+    verification_view,
+)
+from services.revenue.domain.funds import Fund
+from services.revenue.domain.settlements import HEADER, Settlement, line_of, total_lines
+from services.revenue.errors import CommunityUnknown, SettlementUnknown
+from services.revenue.ports import LedgerReads
+from services.revenue.use_cases.verify import verify_city, verify_ledger
+from shared.contracts.fields import City, Month
+from shared.kernel.errors import Fault
+from shared.kernel.ids import ID_PATTERN
+from shared.runtime.pages import LIMIT_DEFAULT, Cursor, CursorInvalid, Limit, Page, decode_cursor, encode_cursor
+
+EntityQuery = Annotated[str | None, Query(pattern=ID_PATTERN, max_length=40)]
+
+STREAM_CHUNK = 500
+"""Lines of a statement that are sent together: some 100 kB."""
+
+
+def routers(desk: Desk) -> list[APIRouter]:
+    """The routers of lists and lookups."""
+    return [_agreements(desk), _settlements(desk), _funds(desk), _ledger(desk)]
+
+
+def _agreements(desk: Desk) -> APIRouter:
+    read = reading("agreements")
+
+    @read.get("/agreements", response_model_exclude_none=True)
+    async def list_agreements(
+        employer_id: EntityQuery = None,
+        community_id: EntityQuery = None,
+        cursor: Cursor = None,
+        limit: Limit = LIMIT_DEFAULT,
+    ) -> Page[AgreementView]:
+        """All signed versions."""
+        after = decode_cursor("agreements", cursor) or ""
+        found = await desk.reads.agreements(employer_id, community_id, after, limit + 1)
+        more = len(found) > limit
+        return Page(
+            items=[agreement_view(signed) for signed in found[:limit]],
+            next=encode_cursor("agreements", found[limit - 1].agreement.agreement_id) if more else None,
+        )
+
+    return read
+
+
+def _settlements(desk: Desk) -> APIRouter:
+    read = reading("settlements")
+
+    @read.get("/settlements", response_model_exclude_none=True)
+    async def list_settlements(
+        month: Annotated[Month | None, Query()] = None,
+        employer_id: EntityQuery = None,
+        community_id: EntityQuery = None,
+        cursor: Cursor = None,
+        limit: Limit = LIMIT_DEFAULT,
+    ) -> Page[SettlementView]:
+        """Settled months."""
+        after = decode_cursor("settlements", cursor) or ""
+        found = await desk.reads.settlements(month, employer_id, community_id, after, limit + 1)
+        more = len(found) > limit
+        return Page(
+            items=[settlement_view(settlement) for settlement in found[:limit]],
+            next=encode_cursor("settlements", found[limit - 1].settlement_id) if more else None,
+        )
+
+    @read.get("/settlements/{settlement_id}")
+    async def get_settlement(settlement_id: EntityPath) -> SettlementView:
+        """One settled month."""
+        return settlement_view(await _settlement(desk.reads, settlement_id))
+
+    @read.get(
+        "/settlements/{settlement_id}/statement",
+        response_model=StatementView,
+        responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+    )
+    async def get_statement(
+        settlement_id: EntityPath, accept: Annotated[str, Header(max_length=500)] = "application/json"
+    ) -> Response:
+        """The statement with every line: JSON, or with `Accept: text/csv` the form that `statement_hash` is of."""
+        settlement = await _settlement(desk.reads, settlement_id)
+        if "text/csv" in accept.lower():
+            return StreamingResponse(
+                _statement_csv(desk.reads, settlement),
+                media_type="text/csv",
+                headers={"Content-Disposition": f'attachment; filename="{settlement_id}.csv"'},
+            )
+        return StreamingResponse(_statement_json(desk.reads, settlement), media_type="application/json")
+
+    return read
+
+
+async def _settlement(reads: LedgerReads, settlement_id: str) -> Settlement:
+    found = await reads.settlement(settlement_id)
+    if found is None:
+        raise SettlementUnknown("there is no such settlement", Fault("settlement_id", "the id of a settlement"))
+    return found
+
+
+async def _statement_csv(reads: LedgerReads, settlement: Settlement) -> AsyncIterator[str]:
+    lines = [HEADER]
+    async for entry in reads.statement_lines(settlement):
+        lines.append(line_of(entry))
+        if len(lines) == STREAM_CHUNK:
+            yield "".join(lines)
+            lines.clear()
+    yield "".join([*lines, *total_lines(settlement)])
+
+
+async def _statement_json(reads: LedgerReads, settlement: Settlement) -> AsyncIterator[bytes]:
+    head = settlement_view(settlement).model_dump_json().encode()
+    yield head[:-1] + b',"lines":['
+    lines: list[bytes] = []
+    sent = False
+    async for entry in reads.statement_lines(settlement):
+        lines.append(orjson.dumps(line_view(entry).model_dump(mode="json")))
+        if len(lines) == STREAM_CHUNK:
+            yield (b"," if sent else b"") + b",".join(lines)
+            sent = True
+            lines.clear()
+    if lines:
+        yield (b"," if sent else b"") + b",".join(lines)
+    yield b"]}"
+
+
+def _funds(desk: Desk) -> APIRouter:
+    read = reading("funds")
+
+    @read.get("/communities/{community_id}/fund", response_model_exclude_none=True)
+    async def get_fund(community_id: EntityPath, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT) -> FundView:
+        """A community's fund: what came in, what it paid for, what is left."""
+        city = await desk.reads.city_of_community(community_id)
+        if city is None:
+            raise CommunityUnknown(
+                "there is no such community", Fault("community_id", "a registered community; if just now, retry")
+            )
+        fund = await desk.reads.fund(community_id) or Fund(community_id, city)
+        after = _number(decode_cursor("movements", cursor))
+        found = await desk.reads.movements(community_id, after, limit + 1)
+        more = len(found) > limit
+        movements = Page(
+            items=[movement_view(movement) for movement in found[:limit]],
+            next=encode_cursor("movements", str(found[limit - 1].seq)) if more else None,
+        )
+        return fund_view(fund, movements)
+
+    return read
+
+
+def _number(text: str | None) -> int:
+    if text is None:
+        return 0
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise CursorInvalid("not a cursor of this list", Fault("cursor", "`next` of an earlier page of the same list"))
+    return int(text)
+
+
+def _ledger(desk: Desk) -> APIRouter:
+    read = reading("ledger")
+
+    @read.get("/ledger/entries", response_model_exclude_none=True)
+    async def list_entries(
+        city: City | None = None,
+        kinds: Annotated[
+            Literal["rebates", "all"],
+            Query(description="`rebates`: lines of shifts; `all`: every entry, so that the chain can be verified."),
+        ] = "rebates",
+        cursor: Cursor = None,
+        limit: Limit = LIMIT_DEFAULT,
+    ) -> Page[EntryView]:
+        """The ledger, by city and number. A city's list only grows at its end: keep the cursor to follow it."""
+        text = decode_cursor("entries", cursor)
+        after: tuple[str, int] | None = None
+        if text is not None:
+            of_city, _, seq = text.partition(":")
+            after = (of_city, _number(seq))
+        found = await desk.reads.links(city, kinds == "rebates", after, limit + 1)
+        last = found[:limit][-1] if len(found) > limit else None
+        return Page(
+            items=[entry_view(link) for link in found[:limit]],
+            next=encode_cursor("entries", f"{last.entry.city}:{last.seq}") if last else None,
+        )
+
+    @read.get("/ledger/verify")
+    async def verify(city: City | None = None) -> VerificationView:
+        """Read the ledger again from its first entry: chain, debits and credits, totals, statements, funds."""
+        async with desk.snapshot() as snapshot:
+            if city is not None:
+                return verification_view([await verify_city(city, snapshot=snapshot)])
+            audits = await verify_ledger(snapshot=snapshot)
+        metrics.LEDGER_IMBALANCE.set(sum(audit.imbalance_fen_e4 for audit in audits))
+        metrics.LEDGER_FINDINGS.set(sum(len(audit.findings) for audit in audits))
+        metrics.LEDGER_VERIFIED.set(desk.clock().timestamp())
+        return verification_view(audits)
+
+    @read.get("/suspense", response_model_exclude_none=True)
+    async def list_suspended(
+        city: City | None = None,
+        community_id: EntityQuery = None,
+        cursor: Cursor = None,
+        limit: Limit = LIMIT_DEFAULT,
+    ) -> Page[SuspendedView]:
+        """Shifts that wait for an agreement that covers their day."""
+        after = decode_cursor("suspense", cursor) or ""
+        found = await desk.reads.suspended(city, community_id, after, limit + 1)
+        more = len(found) > limit
+        return Page(
+            items=[suspended_view(shift) for shift in found[:limit]],
+            next=encode_cursor("suspense", found[limit - 1].shift_id) if more else None,
+        )
+
+    return read

@@ -1,0 +1,328 @@
+"""What the routes answer. Amounts are integers: `*_fen`, or `*_fen_e4` for fen × 10 000."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from services.revenue.domain.accrual import Shift
+from services.revenue.domain.audit import Audit
+from services.revenue.domain.funds import Fund
+from services.revenue.domain.ledger import Entry, Link
+from services.revenue.domain.settlements import Settlement
+from services.revenue.ports import Movement, Signed
+from shared.kernel.clock import month_of
+from shared.runtime.pages import Page
+
+
+class SignatoriesView(BaseModel):
+    """The offices that signed."""
+
+    federation: str
+    employer: str
+    community: str
+
+
+class AgreementView(BaseModel):
+    """One signed version."""
+
+    agreement_id: str
+    version: Annotated[int, Field(description="Ordinal among the agreements of this employer and this community.")]
+    city: str
+    employer_id: str
+    community_id: str
+    base: Literal["wages", "output"]
+    rate_bp: int
+    valid_from: date
+    valid_until: Annotated[date | None, Field(description="Last valid day; absent: until further notice.")] = None
+    signatories: SignatoriesView
+    signed_at: datetime
+
+
+def agreement_view(signed: Signed) -> AgreementView:
+    agreement = signed.agreement
+    return AgreementView(
+        agreement_id=agreement.agreement_id,
+        version=agreement.version,
+        city=agreement.city,
+        employer_id=agreement.pair.employer_id,
+        community_id=agreement.pair.community_id,
+        base=agreement.base,
+        rate_bp=agreement.rate_bp,
+        valid_from=agreement.valid_from,
+        valid_until=agreement.valid_until,
+        signatories=SignatoriesView(
+            federation=signed.signatories.federation,
+            employer=signed.signatories.employer,
+            community=signed.signatories.community,
+        ),
+        signed_at=signed.signed_at,
+    )
+
+
+class SettlementView(BaseModel):
+    """A closed month: `sum_fen_e4 + carry_in_fen_e4 = amount_fen × 10 000 + carry_out_fen_e4`."""
+
+    settlement_id: str
+    city: str
+    employer_id: str
+    community_id: str
+    month: str
+    entries: int
+    base_fen: int
+    sum_fen_e4: int
+    carry_in_fen_e4: int
+    amount_fen: Annotated[int, Field(description="Into the fund; negative after corrections: out of it.")]
+    carry_out_fen_e4: int
+    statement_hash: Annotated[str, Field(description="SHA-256 of the statement as CSV.")]
+    settled_at: datetime
+
+
+def settlement_view(settlement: Settlement) -> SettlementView:
+    return SettlementView(
+        settlement_id=settlement.settlement_id,
+        city=settlement.city,
+        employer_id=settlement.pair.employer_id,
+        community_id=settlement.pair.community_id,
+        month=settlement.month,
+        entries=settlement.entries,
+        base_fen=settlement.base_fen,
+        sum_fen_e4=settlement.sum_fen_e4,
+        carry_in_fen_e4=settlement.carry_in_fen_e4,
+        amount_fen=settlement.amount_fen,
+        carry_out_fen_e4=settlement.carry_out_fen_e4,
+        statement_hash=settlement.statement_hash,
+        settled_at=settlement.settled_at,
+    )
+
+
+class LineView(BaseModel):
+    """One line of a statement: `amount_fen_e4 = base_fen × rate_bp`."""
+
+    entry_id: str
+    shift_id: str
+    revision: int
+    worked_day: date
+    kind: Literal["accrual", "reversal"]
+    agreement_id: str
+    agreement_version: int
+    base_fen: int
+    rate_bp: int
+    amount_fen_e4: int
+
+
+class StatementView(SettlementView):
+    """A settlement with every line that it sums."""
+
+    lines: list[LineView]
+
+
+def line_view(entry: Entry) -> LineView:
+    """Raises ValueError for an entry that is no rebate."""
+    rebate = entry.rebate
+    if rebate is None:
+        raise ValueError(f"{entry.entry_id} is no rebate")
+    return LineView(
+        entry_id=entry.entry_id,
+        shift_id=rebate.shift_id,
+        revision=rebate.revision,
+        worked_day=rebate.worked_day,
+        kind="accrual" if entry.kind == "accrual" else "reversal",
+        agreement_id=rebate.agreement_id,
+        agreement_version=rebate.agreement_version,
+        base_fen=rebate.base_fen,
+        rate_bp=rebate.rate_bp,
+        amount_fen_e4=entry.amount_fen_e4,
+    )
+
+
+class PostingView(BaseModel):
+    """One leg: positive debits the account, negative credits it."""
+
+    account: str
+    amount_fen_e4: int
+
+
+class EntryView(BaseModel):
+    """One ledger entry in its place in the city's chain. Lines of shifts carry the fields from `shift_id` on."""
+
+    entry_id: str
+    city: str
+    seq: int
+    prev_hash: str
+    hash: str
+    kind: Literal["accrual", "reversal", "settlement", "spending"]
+    posted_at: datetime
+    month: Annotated[str, Field(description="The month that the entry is posted into.")]
+    employer_id: str | None = None
+    community_id: str
+    amount_fen_e4: int
+    cause: Annotated[str, Field(description="The event, settlement or spending that this is the effect of.")]
+    document_hash: Annotated[str | None, Field(description="Of the statement or the receipt.")] = None
+    postings: list[PostingView]
+    shift_id: str | None = None
+    revision: int | None = None
+    worked_day: date | None = None
+    worked_month: str | None = None
+    agreement_id: str | None = None
+    agreement_version: int | None = None
+    base_fen: int | None = None
+    rate_bp: int | None = None
+
+
+def entry_view(link: Link) -> EntryView:
+    entry = link.entry
+    rebate = entry.rebate
+    return EntryView(
+        entry_id=entry.entry_id,
+        city=entry.city,
+        seq=link.seq,
+        prev_hash=link.prev_hash,
+        hash=link.hash,
+        kind=entry.kind,
+        posted_at=entry.posted_at,
+        month=entry.month,
+        employer_id=entry.employer_id,
+        community_id=entry.community_id,
+        amount_fen_e4=entry.amount_fen_e4,
+        cause=entry.cause,
+        document_hash=entry.document_hash,
+        postings=[PostingView(account=p.account, amount_fen_e4=p.amount_fen_e4) for p in entry.postings],
+        shift_id=rebate.shift_id if rebate else None,
+        revision=rebate.revision if rebate else None,
+        worked_day=rebate.worked_day if rebate else None,
+        worked_month=month_of(rebate.worked_day) if rebate else None,
+        agreement_id=rebate.agreement_id if rebate else None,
+        agreement_version=rebate.agreement_version if rebate else None,
+        base_fen=rebate.base_fen if rebate else None,
+        rate_bp=rebate.rate_bp if rebate else None,
+    )
+
+
+class MovementView(BaseModel):
+    """Something that came into a fund (`settlement`) or left it (`spending`)."""
+
+    kind: Literal["settlement", "spending"]
+    at: datetime
+    amount_fen: Annotated[int, Field(description="As it changes the balance: a spending is negative.")]
+    settlement_id: str | None = None
+    employer_id: str | None = None
+    month: str | None = None
+    spending_id: str | None = None
+    category: str | None = None
+    purpose: str | None = None
+    receipt_hash: str | None = None
+
+
+def movement_view(movement: Movement) -> MovementView:
+    source = movement.source
+    if isinstance(source, Settlement):
+        return MovementView(
+            kind="settlement",
+            at=source.settled_at,
+            amount_fen=source.amount_fen,
+            settlement_id=source.settlement_id,
+            employer_id=source.pair.employer_id,
+            month=source.month,
+        )
+    return MovementView(
+        kind="spending",
+        at=source.spent_at,
+        amount_fen=-source.amount_fen,
+        spending_id=source.spending_id,
+        category=source.category,
+        purpose=source.purpose,
+        receipt_hash=source.receipt_hash,
+    )
+
+
+class FundView(BaseModel):
+    """A community's fund: `balance_fen = income_fen - spent_fen`; its movements in pages, oldest first."""
+
+    community_id: str
+    city: str
+    balance_fen: int
+    income_fen: int
+    spent_fen: int
+    movements: Page[MovementView]
+
+
+def fund_view(fund: Fund, movements: Page[MovementView]) -> FundView:
+    return FundView(
+        community_id=fund.community_id,
+        city=fund.city,
+        balance_fen=fund.balance_fen,
+        income_fen=fund.income_fen,
+        spent_fen=fund.spent_fen,
+        movements=movements,
+    )
+
+
+class SuspendedView(BaseModel):
+    """A shift at a community without an agreement valid on its day."""
+
+    shift_id: str
+    revision: int
+    city: str
+    employer_id: str
+    community_id: str
+    worked_day: date
+    wage_fen: int
+    base_fen: int
+
+
+def suspended_view(shift: Shift) -> SuspendedView:
+    return SuspendedView(
+        shift_id=shift.shift_id,
+        revision=shift.revision,
+        city=shift.city,
+        employer_id=shift.employer_id,
+        community_id=shift.community_id or "",
+        worked_day=shift.day,
+        wage_fen=shift.wage_fen,
+        base_fen=shift.output_fen,
+    )
+
+
+class FindingView(BaseModel):
+    """Something wrong, and where."""
+
+    rule: str
+    where: str
+
+
+class CityVerification(BaseModel):
+    """One city's ledger, read again."""
+
+    city: str
+    entries: int
+    head_hash: Annotated[str, Field(description="Hash of the last entry; note it down to notice a later rewriting.")]
+    debits_fen_e4: int
+    credits_fen_e4: int
+    findings: list[FindingView]
+
+
+class VerificationView(BaseModel):
+    """The ledger, read again from its first entry. `ok` only without any finding."""
+
+    ok: bool
+    cities: list[CityVerification]
+
+
+def verification_view(audits: list[Audit]) -> VerificationView:
+    return VerificationView(
+        ok=not any(audit.findings for audit in audits),
+        cities=[
+            CityVerification(
+                city=audit.city,
+                entries=audit.entries,
+                head_hash=audit.kept.head.hash,
+                debits_fen_e4=audit.debits_fen_e4,
+                credits_fen_e4=audit.credits_fen_e4,
+                findings=[FindingView(rule=finding.rule, where=finding.where) for finding in audit.findings],
+            )
+            for audit in audits
+        ],
+    )

@@ -1,0 +1,94 @@
+"""The composition root of revenue."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from services.revenue.api import commands, reads
+from services.revenue.api.desk import Desk
+from services.revenue.config import RevenueSettings
+from services.revenue.handlers import CONSUMED, Ledger, Releaser
+from services.revenue.store import MongoLedger, MongoReads, Readiness, at_one_moment, ensure_indexes
+from shared.kernel.clock import Clock, system_clock
+from shared.kernel.ids import new_id
+from shared.messaging.bus import Bus
+from shared.messaging.events import EventLog
+from shared.runtime.commands import CommandRunner
+from shared.runtime.http import create_app
+from shared.runtime.logs import logger
+from shared.runtime.mongo import Mongo, Session
+from shared.runtime.settings import Settings
+
+_log = logger(__name__)
+
+SERVICE = "revenue"
+DESCRIPTION = "Money: agreements, the ledger of rebates, settlements with statements, community funds."
+
+
+def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
+    """Revenue as an app; it connects when it is started, not here.
+
+    Args:
+        clock: another one in tests, so that a month can be over.
+    """
+    own = RevenueSettings(**settings.model_dump())
+    mongo = Mongo.connect(own, SERVICE)
+    events = EventLog(mongo.db, SERVICE)
+    runner = CommandRunner(mongo, events, clock, own.command_secret())
+    bus = Bus(own, SERVICE, mongo, events, clock)
+    readiness = Readiness(mongo, [lambda: ensure_indexes(mongo.db), events.ensure_indexes, runner.ensure_indexes])
+
+    def store(session: Session) -> MongoLedger:
+        return MongoLedger(mongo.db, events, session)
+
+    ledger = Ledger(mongo, store, clock)
+    reader = MongoReads(mongo.db)
+    releaser = Releaser(ledger, reader, events)
+    bus.consume(CONSUMED, ledger.apply)
+    desk = Desk(
+        runner=runner,
+        ledger=ledger,
+        releaser=releaser,
+        store=store,
+        reads=reader,
+        snapshot=lambda: at_one_moment(mongo),
+        clock=clock,
+        new_id=new_id,
+    )
+
+    failed = False
+
+    async def work() -> None:
+        nonlocal failed
+        try:
+            # Indexes first: a transaction must neither create a collection nor run without its unique keys.
+            await readiness.prepare()
+            await bus.start()
+            await releaser.run()
+        except Exception:
+            failed = True
+            _log.exception("the background work ended; the service reports itself as down")
+            raise
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        working = asyncio.create_task(work(), name="revenue")
+        try:
+            yield
+        finally:
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+            await bus.stop()
+            mongo.close()
+
+    async def ready() -> dict[str, str]:
+        return {"store": "down" if failed else await readiness.state(), "bus": bus.state}
+
+    app = create_app(SERVICE, DESCRIPTION, own, lifespan, ready)
+    for router in (*commands.routers(desk), *reads.routers(desk)):
+        app.include_router(router)
+    return app

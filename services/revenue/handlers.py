@@ -1,0 +1,140 @@
+"""What revenue does by itself: accrue the shifts that come, and release those that waited."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from pymongo.errors import PyMongoError
+
+from services.revenue import metrics
+from services.revenue.domain.accrual import Shift
+from services.revenue.domain.agreements import Agreement
+from services.revenue.ports import LedgerReads, LedgerStore, Party
+from services.revenue.use_cases.accrue import accrue_shifts, release_waiting
+from shared.contracts.envelope import Envelope
+from shared.contracts.fields import Event
+from shared.contracts.registry import CommunityRegistered, EmployerRegistered, ShiftCompleted
+from shared.kernel.clock import Clock, civil_day
+from shared.messaging.consume import Refusal
+from shared.messaging.events import EventLog
+from shared.runtime.logs import logger
+from shared.runtime.mongo import Mongo, Session, StoreUnavailable, is_unavailable
+
+CONSUMED: tuple[type[Event], ...] = (EmployerRegistered, CommunityRegistered, ShiftCompleted)
+
+RELEASE_LOOK_S = 30.0
+"""How often an instance looks for releases that another one began and did not live to finish."""
+
+_log = logger(__name__)
+
+
+class Ledger:
+    """One writer at a time within this process.
+
+    Every transaction of a city takes the end of its chain, so two at once would only make one of them start again; and
+    a short command could lose against the stream of batches until its attempts ran out. A lock serves them in turn.
+    Writers in other processes are met by the transaction itself.
+    """
+
+    def __init__(self, mongo: Mongo, store: Callable[[Session], LedgerStore], clock: Clock) -> None:
+        self._mongo = mongo
+        self._store = store
+        self._clock = clock
+        self.turn = asyncio.Lock()
+
+    async def apply(self, batch: Sequence[Envelope]) -> Sequence[Refusal]:
+        """Apply a batch of events in one transaction: who there is, and what was worked."""
+        parties = [party for envelope in batch if (party := party_of(envelope.event)) is not None]
+        shifts = [shift for envelope in batch if (shift := shift_of(envelope)) is not None]
+        kinds: Counter[str] = Counter()
+
+        async def work(session: Session) -> list[tuple[Shift, str]]:
+            kinds.clear()
+            store = self._store(session)
+            if parties:
+                await store.note_parties(parties)
+            if not shifts:
+                return []
+            refused, desk = await accrue_shifts(shifts, store=store, now=self._clock())
+            kinds.update(entry.kind for entry in desk.entries)
+            return refused
+
+        async with self.turn:
+            refused = await self._mongo.transaction(work)
+        for kind, count in kinds.items():
+            metrics.ENTRIES.labels(kind).inc(count)
+        by_id = {envelope.id: envelope for envelope in batch}
+        return [Refusal(by_id[shift.event_id], reason) for shift, reason in refused]
+
+    async def release(self, agreement: Agreement) -> None:
+        """Post all shifts that wait for an agreement, some at a time, each time in one transaction."""
+        after: str | None = ""
+        while after is not None:
+            at = after
+
+            async def work(session: Session, at: str = at) -> str | None:
+                return await release_waiting(agreement, at, store=self._store(session), now=self._clock())
+
+            async with self.turn:
+                after = await self._mongo.transaction(work)
+
+
+class Releaser:
+    """Finishes in the background what a signature left: more shifts waited than one transaction takes."""
+
+    def __init__(self, ledger: Ledger, reads: LedgerReads, events: EventLog) -> None:
+        self._ledger = ledger
+        self._reads = reads
+        self._events = events
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look now."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Look at once, when woken, and now and then; ends by being cancelled."""
+        while True:
+            self._woken.clear()
+            try:
+                for agreement in await self._reads.pending_releases():
+                    _log.info("releasing shifts from suspense", agreement_id=agreement.agreement_id)
+                    await self._ledger.release(agreement)
+                    self._events.wake()
+                metrics.SUSPENSE.set(await self._reads.suspense_size())
+            except (StoreUnavailable, PyMongoError) as error:
+                if isinstance(error, PyMongoError) and not is_unavailable(error):
+                    raise
+                _log.warning("the release of shifts will go on later", cause=type(error).__name__)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), RELEASE_LOOK_S)
+
+
+def party_of(event: Event) -> Party | None:
+    """The employer or community that an event tells of."""
+    if isinstance(event, EmployerRegistered):
+        return Party("employer", event.employer_id, event.city, event.version)
+    if isinstance(event, CommunityRegistered):
+        return Party("community", event.community_id, event.city, event.version)
+    return None
+
+
+def shift_of(envelope: Envelope) -> Shift | None:
+    """What the ledger needs of a `shift-completed`."""
+    event = envelope.event
+    if not isinstance(event, ShiftCompleted):
+        return None
+    return Shift(
+        shift_id=event.shift_id,
+        revision=event.revision,
+        city=event.city,
+        employer_id=event.employer_id,
+        community_id=event.community_id,
+        day=civil_day(event.started_at),
+        wage_fen=event.wage_fen,
+        output_fen=event.base_fen,
+        event_id=envelope.id,
+    )
