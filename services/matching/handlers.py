@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from services.matching import metrics
 from services.matching.facts import UnusableError, fact_of
@@ -80,10 +80,10 @@ class Ticker:
             _log.error("publishing ended by a defect", exc_info=error)
 
     async def _run(self) -> None:
-        while not await self._try(self._load):
+        while not await self._try(self._load) and not self._stopping.is_set():
             await self._pause(LOAD_PAUSE_S)
-            if self._stopping.is_set():
-                return
+        if self._stopping.is_set():
+            return
         self.state = "up"
         await self._bus.start()
         while not self._stopping.is_set():

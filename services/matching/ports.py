@@ -30,6 +30,9 @@ class Published:
 class FactStore(Protocol):
     """The facts that are known, each in its newest version."""
 
+    async def prepare(self) -> None:
+        """Make what must exist before the first use; may be repeated."""
+
     async def load(self) -> list[News]:
         """All of them."""
 
@@ -39,6 +42,9 @@ class FactStore(Protocol):
 
 class RankingOutbox(Protocol):
     """Where changed rankings are published from."""
+
+    async def prepare(self) -> None:
+        """Make what must exist before the first use; may be repeated."""
 
     async def last_published(self) -> Mapping[str, Published]:
         """What was published last, by post."""

@@ -55,7 +55,7 @@ class MongoFacts:
     def __init__(self, mongo: Mongo) -> None:
         self._mongo = mongo
 
-    async def ensure_collections(self) -> None:
+    async def prepare(self) -> None:
         """Create what is missing, since a transaction should not have to.
 
         Raises:
@@ -98,7 +98,7 @@ class MongoRankings:
         self._events = events
         self._collection: Collection = mongo.db[self.NAME]
 
-    async def ensure_collections(self) -> None:
+    async def prepare(self) -> None:
         """Create what is missing. Raises `StoreUnavailable`."""
         await _ensure(self._mongo, [self.NAME])
         try:

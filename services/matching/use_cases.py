@@ -18,6 +18,7 @@ from services.matching.errors import (
     StartingError,
 )
 from services.matching.ports import FactStore, News, Published, RankingOutbox
+from shared.kernel.clock import Clock
 
 PUBLISHED_TOP = 10
 """Places of a published ranking (DESIGN.md §4)."""
@@ -82,7 +83,7 @@ async def load(live: Live, *, facts: FactStore, outbox: RankingOutbox) -> None:
     live.loaded = True
 
 
-async def learn(news: Sequence[News], *, live: Live, facts: FactStore, now: datetime) -> None:
+async def learn(news: Sequence[News], *, live: Live, facts: FactStore, clock: Clock) -> None:
     """Take in what one batch of events says: first the store, in one transaction, then the rankings.
 
     What is not newer than what is known has no effect and costs no transaction.
@@ -98,6 +99,7 @@ async def learn(news: Sequence[News], *, live: Live, facts: FactStore, now: date
     fresh = list(newest.values())
     await facts.save(fresh)
     await live.take_in(fresh)
+    now = clock()
     for item in fresh:
         metrics.FACTS_APPLIED.labels(item.fact.kind).inc()
         metrics.FRESHNESS_SECONDS.observe(max((now - item.at).total_seconds(), 0))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
 from pydantic import ValidationError
 
-from shared.contracts.fields import Event
+from shared.contracts.fields import Event, rfc3339
 from shared.contracts.topics import MESSAGE_MAX_BYTES, TOPICS, partition_of
 
 Reason = Literal[
@@ -28,7 +28,8 @@ Reason = Literal[
 ]
 """Why a message was dead-lettered; also a metric label, so the list is closed."""
 
-_TYPE = re.compile(r"^mamapost\.([a-z][a-z-]{0,60})\.v([1-9][0-9]{0,3})$")
+_TYPE = re.compile(r"mamapost\.([a-z][a-z-]{0,60})\.v([1-9][0-9]{0,3})")
+_SEQUENCE = re.compile(r"[1-9][0-9]{0,9}")
 _REQUIRED = ("ce_id", "ce_type", "ce_source", "ce_specversion", "ce_time", "ce_partitionkey", "ce_sequence")
 
 
@@ -76,7 +77,7 @@ def headers_of(envelope: Envelope) -> dict[str, str]:
         "ce_id": envelope.id,
         "ce_type": event.type(),
         "ce_source": f"/mamapost/{event.source}",
-        "ce_time": envelope.time.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "ce_time": rfc3339(envelope.time),
         "ce_dataschema": f"urn:mamapost:schema:{event.topic}:v{event.major}",
         "ce_partitionkey": event.city,
         "ce_sequence": str(event.entity_version),
@@ -122,28 +123,37 @@ def decode(topic: str, key: bytes | None, headers: Sequence[tuple[str, bytes | N
     if attributes["ce_specversion"] != "1.0":
         raise Undecodable("wrong-version", "ce_specversion: expected 1.0")
     model = _model_of(topic, attributes["ce_type"])
+    time = _time_of(attributes["ce_time"])
+    if not _SEQUENCE.fullmatch(attributes["ce_sequence"]):
+        raise Undecodable("bad-header", "ce_sequence: expected a whole number from 1")
     try:
-        time = datetime.fromisoformat(attributes["ce_time"])
-        sequence = int(attributes["ce_sequence"])
-    except ValueError:
-        raise Undecodable("bad-header", "expected ce_time as RFC 3339 and ce_sequence as a number") from None
-    if time.tzinfo is None:
-        raise Undecodable("bad-header", "ce_time: expected an offset")
-    try:
-        event = model.model_validate_json(value)
+        # Strict, and by the published names only: exactly what the JSON Schema of the topic allows.
+        event = model.model_validate_json(value, strict=True, by_alias=True, by_name=False)
     except ValidationError as error:
         raise _undecodable(error) from None
     if key is None or key != event.entity_id.encode():
         raise Undecodable("wrong-key", f"key: expected the value of {model.entity}")
-    if sequence != event.entity_version or attributes["ce_partitionkey"] != event.city:
+    if int(attributes["ce_sequence"]) != event.entity_version or attributes["ce_partitionkey"] != event.city:
         raise Undecodable("bad-header", f"expected ce_sequence = {model.order} and ce_partitionkey = city")
     if len(attributes["ce_id"]) > 64:
         raise Undecodable("bad-header", "ce_id: expected at most 64 characters")
     return Envelope(attributes["ce_id"], time, event, attributes.get("traceparent"))
 
 
+def _time_of(ce_time: str) -> datetime:
+    """An instant in UTC; a producer other than ours may write it with any offset and precision."""
+    expected = Undecodable("bad-header", "ce_time: expected RFC 3339 with an offset")
+    try:
+        time = datetime.fromisoformat(ce_time)
+        if time.tzinfo is None:
+            raise expected
+        return time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise expected from None
+
+
 def _model_of(topic: str, ce_type: str) -> type[Event]:
-    match = _TYPE.match(ce_type)
+    match = _TYPE.fullmatch(ce_type)
     if not match or match[1] not in TOPICS:
         raise Undecodable("unknown-type", "ce_type: expected mamapost.<event>.v<number> of the catalogue")
     model = TOPICS[match[1]].event

@@ -2,18 +2,19 @@
 
 Field classes (promise 4): `OPEN` says nothing of an individual; `PSEUDONYMOUS` names one by a random id; `PERSONAL` is
 anything that identifies or describes a person. A model of an event with a personal field, or with a field of no class,
-cannot be defined (see `Event`).
+cannot be defined (see `Payload`).
 """
 
 from __future__ import annotations
 
 import enum
-import types
 import typing
-from datetime import date, datetime
+from datetime import UTC, date, datetime
+from types import EllipsisType, NoneType
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import core_schema
 
 from shared.kernel.ids import ID_PATTERN
 from shared.kernel.money import FEN_MAX, RATE_BP_MAX, RATE_BP_MIN
@@ -41,31 +42,80 @@ class Payload(BaseModel):
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
-        for name, hint in typing.get_type_hints(cls, include_extras=True).items():
-            if typing.get_origin(hint) is ClassVar or name == "model_config":
+        if cls.model_config.get("extra") == "allow":
+            raise TypeError(f"{cls.__name__} would publish fields that it does not declare")
+        hints = typing.get_type_hints(cls, include_extras=True)
+        hints |= {name: field.return_type for name, field in cls.model_computed_fields.items()}
+        for name, hint in hints.items():
+            if typing.get_origin(hint) is ClassVar or name == "model_config" or name.startswith("_"):
                 continue
-            classes = set(_classes_of(hint))
-            if PERSONAL in classes:
-                raise TypeError(f"{cls.__name__}.{name} is personal and cannot stand on an event")
-            if not classes:
-                raise TypeError(f"{cls.__name__}.{name} has no field class: annotate it OPEN or PSEUDONYMOUS")
+            if fault := _fault_of(hint, classed=False):
+                raise TypeError(f"{cls.__name__}.{name} {fault}")
 
 
-def _classes_of(hint: Any) -> list[FieldClass]:
-    """Every field class that a type hint names, through unions, containers and nested payloads."""
+_SCALARS = (str, int, float, date, enum.Enum, AwareDatetime)
+"""What a field may finally be; of anything else the parts could not be checked. `bool` is an `int` to Python."""
+
+
+def _fault_of(hint: Any, classed: bool) -> str | None:
+    """What keeps a type hint from standing on an event; `None` when nothing does.
+
+    Every scalar that the hint can hold, also in unions and containers, needs a class of its own or around it.
+    """
     origin = typing.get_origin(hint)
     if origin is Annotated:
         base, *metadata = typing.get_args(hint)
         own = [m for m in metadata if isinstance(m, FieldClass)]
-        return own + _classes_of(base)
-    if origin is not None and (origin is typing.Union or origin is types.UnionType or isinstance(origin, type)):
-        return [c for argument in typing.get_args(hint) for c in _classes_of(argument)]
+        if PERSONAL in own:
+            return "is personal and cannot stand on an event"
+        return _fault_of(base, classed or bool(own))
+    if origin is typing.Literal or (isinstance(hint, type) and origin is None and issubclass(hint, _SCALARS)):
+        return None if classed else "has no field class: annotate it OPEN or PSEUDONYMOUS"
+    if origin is not None:
+        parts = [part for part in typing.get_args(hint) if part not in (NoneType, Ellipsis, EllipsisType)]
+        faults = [fault for part in parts if (fault := _fault_of(part, classed))]
+        return faults[0] if faults else None
     if isinstance(hint, type) and issubclass(hint, Payload):
-        return [OPEN]
-    return []
+        return None
+    return "is of a type whose parts have no field class: use scalars, containers of them, or a Payload"
 
 
-def _rfc3339(instant: datetime) -> str:
+INSTANT_PATTERN = (
+    r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z$"
+)
+"""The one way in which an event writes an instant, so that equal events are equal texts."""
+
+
+class _InstantForm:
+    """An instant as `INSTANT_PATTERN` in JSON, and in Python as what that text can hold: UTC, whole milliseconds."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.json_or_python_schema(
+            json_schema=core_schema.no_info_after_validator_function(
+                datetime.fromisoformat, core_schema.str_schema(pattern=INSTANT_PATTERN, strict=True)
+            ),
+            python_schema=core_schema.no_info_after_validator_function(_utc_ms, handler(source)),
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                rfc3339, return_schema=core_schema.str_schema(), when_used="json"
+            ),
+        )
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {**handler(schema), "format": "date-time"}
+
+
+def _utc_ms(instant: datetime) -> datetime:
+    try:
+        utc = instant.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("expected an instant of the years 1 to 9999 in UTC") from None
+    return utc.replace(microsecond=utc.microsecond // 1000 * 1000)
+
+
+def rfc3339(instant: datetime) -> str:
+    """An instant of UTC as `2026-03-02T01:00:00.000Z`."""
     return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -86,10 +136,10 @@ Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length
 """A word of a code list (a skill, a trade, a reason): lower-case words joined by hyphens."""
 
 SlugList = Annotated[tuple[Slug, ...], Field(max_length=64)]
-Instant = Annotated[AwareDatetime, PlainSerializer(_rfc3339, return_type=str, when_used="json"), OPEN]
+Instant = Annotated[AwareDatetime, _InstantForm(), OPEN]
 """RFC 3339 instant, UTC, to the millisecond."""
 
-Day = Annotated[date, OPEN]
+Day = Annotated[date, Field(json_schema_extra={"pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"}), OPEN]
 Month = Annotated[str, Field(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$"), OPEN]
 Fen = Annotated[int, Field(ge=0, le=FEN_MAX), OPEN]
 SignedFen = Annotated[int, Field(ge=-FEN_MAX, le=FEN_MAX), OPEN]

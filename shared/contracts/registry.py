@@ -36,6 +36,8 @@ Verdict = Literal["attended", "left-early", "no-show"]
 
 
 class RegistryEvent(Event):
+    """Published by the registry."""
+
     source: ClassVar[str] = "registry"
 
 
@@ -205,7 +207,7 @@ class PlacementMade(RegistryEvent):
     employer_id: OpenId
     community_id: OpenId | None = None
     city: City
-    hours: WeekHours
+    hours: Annotated[WeekHours, PSEUDONYMOUS]
     starts_on: Day
     made_at: Instant
 
@@ -229,8 +231,8 @@ class PlacementEnded(RegistryEvent):
 class Pieces(Payload):
     """Piece work of a shift."""
 
-    accepted: Count
-    rejected: Count
+    accepted: Annotated[Count, PSEUDONYMOUS]
+    rejected: Annotated[Count, PSEUDONYMOUS]
 
 
 class ShiftCompleted(RegistryEvent):
@@ -248,8 +250,8 @@ class ShiftCompleted(RegistryEvent):
     employer_id: OpenId
     community_id: Annotated[OpenId | None, Field(description="Absent: no community lent a room.")] = None
     city: City
-    started_at: Instant
-    ended_at: Instant
+    started_at: Annotated[Instant, PSEUDONYMOUS]
+    ended_at: Annotated[Instant, PSEUDONYMOUS]
     minutes: Annotated[int, Field(ge=0, le=1440), PSEUDONYMOUS]
     pieces: Pieces | None = None
     wage_fen: Annotated[Fen, PSEUDONYMOUS, Field(description="Her pay for the shift; never reduced by a rebate.")]

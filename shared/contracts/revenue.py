@@ -8,6 +8,7 @@ from pydantic import Field
 
 from shared.contracts.fields import (
     OPEN,
+    PSEUDONYMOUS,
     City,
     Count,
     Day,
@@ -27,6 +28,8 @@ from shared.contracts.fields import (
 
 
 class RevenueEvent(Event):
+    """Published by revenue."""
+
     source: ClassVar[str] = "revenue"
 
 
@@ -64,9 +67,11 @@ class RebateAccrued(RevenueEvent):
     city: City
     agreement_id: OpenId
     agreement_version: Version
-    base_fen: SignedFen
+    base_fen: Annotated[SignedFen, PSEUDONYMOUS]
     rate_bp: RateBp
-    amount_fen_e4: Annotated[SignedFenE4, Field(description="`base_fen × rate_bp`, exact, in fen × 10 000.")]
+    amount_fen_e4: Annotated[
+        SignedFenE4, PSEUDONYMOUS, Field(description="`base_fen × rate_bp`, exact, in fen × 10 000.")
+    ]
     month: Annotated[Month, Field(description="The month that the entry is posted into.")]
     worked_month: Annotated[Month, Field(description="The month in which the shift was worked.")]
     accrued_at: Instant

@@ -10,6 +10,8 @@ from shared.contracts.fields import OPEN, Area, City, Day, Event, Flag, Instant,
 
 
 class TrainingEvent(Event):
+    """Published by training."""
+
     source: ClassVar[str] = "training"
 
 

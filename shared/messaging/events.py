@@ -12,7 +12,7 @@ from datetime import datetime
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
-from shared.contracts.envelope import Envelope, encode, headers_of
+from shared.contracts.envelope import Envelope, encode
 from shared.contracts.fields import Event
 from shared.kernel.ids import new_id
 from shared.runtime.mongo import Database, Document, Session
@@ -90,7 +90,7 @@ def _document(envelope: Envelope) -> Document:
         "partition": message.partition,
         "city": event.city,
         "at": envelope.time,
-        "headers": headers_of(envelope),
+        "headers": {name: value.decode() for name, value in message.headers},
         "value": message.value,
         "published": 0,
     }

@@ -30,6 +30,9 @@ BODY_MAX_BYTES = 65_536
 BULK_BODY_MAX_BYTES = 4 * 1024 * 1024
 """Body of a bulk command: 1,000 rows of up to 4 kB."""
 
+FIELD_MAX = 100
+"""Characters of a field path; a longer one is not ours, but a client's own text."""
+
 FAULTS_MAX = 50
 """Faults named in one problem; more help nobody."""
 
@@ -151,7 +154,7 @@ def faults_of(error: ValidationError | RequestValidationError, *, skip: int = 0)
     faults: list[Fault] = []
     for item in error.errors():
         path = ".".join(str(part) for part in item["loc"][skip:]) or "body"
-        faults.append(Fault(path, _expected(item)))
+        faults.append(Fault(path if len(path) <= FIELD_MAX else f"{path[:FIELD_MAX]}…", _expected(item)))
     return faults
 
 

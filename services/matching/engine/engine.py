@@ -176,6 +176,10 @@ class Engine:
             self.day,
         )
 
+    def policy_of(self, city: str) -> Policy:
+        """The policy that a city's rankings are made with."""
+        return self._shard(city).policy
+
     def counts(self) -> tuple[int, int]:
         """Posts that take someone, and seekers who are eligible."""
         shards = self._shards.values()

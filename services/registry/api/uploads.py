@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, TypeVar
 
@@ -25,6 +26,8 @@ ROWS_MAX = 1_000
 
 NDJSON = "application/x-ndjson"
 CSV = "text/csv"
+
+_PATH = re.compile(r"^[a-z0-9_.]{1,80}$")
 
 Command = TypeVar("Command", bound=BaseModel)
 Cell = Literal["one", "words", "hours", "children"]
@@ -123,7 +126,12 @@ def _command(row: str | dict[str, Any], model: type[Command]) -> Command | RowIn
     try:
         return model.model_validate_json(row) if isinstance(row, str) else model.model_validate(row)
     except ValidationError as error:
-        return RowInvalid(*faults_of(error))
+        return RowInvalid(*(_named(fault) for fault in faults_of(error)))
+
+
+def _named(fault: Fault) -> Fault:
+    """A field path that may be kept: the report is stored, and an unknown field's name is the sender's text."""
+    return fault if _PATH.match(fault.field) else Fault("row", fault.expected)
 
 
 def _json_rows(text: str) -> Iterator[str]:

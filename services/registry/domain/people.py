@@ -144,6 +144,11 @@ def eligible_until(children: Sequence[date]) -> date:
     return end_of_month(eligible_before(children))
 
 
+def surely_eligible(seeker: Seeker, day: date) -> bool:
+    """Whether the published month alone says that she is eligible on a day, so that nobody need open her data."""
+    return day < seeker.eligible_until.replace(day=1)
+
+
 def registered_on_faults(day: date, today: date) -> list[Fault]:
     """A record of the paper ledger is neither from the future nor from before the programmes."""
     if today - timedelta(days=REGISTERED_DAYS_BACK) <= day <= today:

@@ -8,7 +8,7 @@ from datetime import datetime
 from services.registry import errors
 from services.registry.domain import placements as rules
 from services.registry.domain.hours import week_mask
-from services.registry.domain.people import Seeker, eligible_before
+from services.registry.domain.people import Seeker, eligible_before, surely_eligible
 from services.registry.domain.placements import Placement
 from services.registry.domain.posts import Post
 from services.registry.ports import Changes, RegistryStore
@@ -92,8 +92,10 @@ async def _check_terms(command: MakePlacement, post: Post, seeker: Seeker, store
         (errors.HoursInvalid, hours_faults),
         (errors.HoursOutsidePost, [] if hours_faults else rules.within_faults(hours, post.hours)),
     )
-    person = await store.person(seeker.id)
-    if command.starts_on >= eligible_before(person.children):
+    if not (
+        surely_eligible(seeker, command.starts_on)
+        or command.starts_on < eligible_before((await store.person(seeker.id)).children)
+    ):
         raise errors.NotEligible(Fault("starts_on", "a day before the youngest child's 12th birthday"))
     others = await store.placements_of_seeker(seeker.id, command.starts_on)
     if any(other.post_id == post.id and other.ended is None for other in others):

@@ -236,3 +236,45 @@ def _seeded_post(rng: random.Random, skills: list[str]) -> Post:
         opened_at=NOW - timedelta(days=rng.randint(0, 60)),
         closes_at=None,
     )
+
+
+def crowded_facts(seed: int, count: int) -> list[Fact]:
+    """Facts of one small city in which nearly everybody matches every post, so that lists overflow and run short.
+
+    With an odd seed all seekers are alike, so that only ties decide.
+    """
+    rng = random.Random(seed)
+    versions: dict[str, int] = {}
+    facts_: list[Fact] = []
+    for _ in range(count):
+        kind, number = rng.choices(
+            [("seeker", 30), ("post", 6), ("placement", 8), ("shift", 40), ("certificate", 20)], (50, 6, 20, 15, 9)
+        )[0]
+        id_ = f"{kind}-{rng.randrange(number)}"
+        version = versions[id_] = versions.get(id_, 0) + 1
+        facts_.append(Fact(kind, id_, version, YANTAI, _crowded_state(rng, kind, alike=seed % 2 == 1)))  # type: ignore[arg-type]
+    return facts_
+
+
+def _crowded_state(rng: random.Random, kind: str, *, alike: bool) -> State | None:
+    if kind != "shift" and rng.random() < 0.25:
+        return None
+    someone = f"seeker-{rng.randrange(30)}"
+    if kind == "seeker" and alike:
+        return seeker(registered_at=NOW - timedelta(minutes=rng.randrange(9)), registered_on=civil_day(NOW))
+    if kind == "seeker":
+        registered_at = NOW - timedelta(days=rng.randrange(4))
+        return seeker(
+            home=vector_of(coarse(Place(37.46, 121.44 + rng.randrange(3) * 0.01))),
+            facilities=frozenset(rng.sample(FACILITIES, rng.randint(0, 1))),
+            skills=frozenset({"sewing", rng.choice(("packing", "cooking"))}),
+            registered_at=registered_at,
+            registered_on=civil_day(registered_at),
+        )
+    if kind == "post":
+        return post(seats=rng.randint(1, 3), hours=rng.choice((0, post().hours)), skills_required=frozenset())
+    if kind == "placement":
+        return Placement(f"post-{rng.randrange(6)}", someone, rng.choice((0, 0, post().hours)))
+    if kind == "certificate":
+        return Certificate(someone, "cooking", None)
+    return Shift(someone, rng.choice(VERDICTS))

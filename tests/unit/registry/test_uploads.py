@@ -94,6 +94,7 @@ def test_posts_and_shifts_have_columns_for_every_field() -> None:
         ({"free": [{"day": 1, "from": "08:00", "to": "09:00"}] * 169}, ["free"]),
         ({"kinds": []}, ["kinds"]),
         ({"nickname": "x"}, ["nickname"]),
+        ({"王芳": "x"}, ["row"]),
         ({"city": "37060"}, ["city"]),
         ({"pay_floor_fen": -1}, ["pay_floor_fen"]),
         ({"registered_on": 0}, ["registered_on"]),

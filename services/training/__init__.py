@@ -1,0 +1,1 @@
+"""Skill: courses with seats, enrolments, assessments, certificates."""

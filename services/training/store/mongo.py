@@ -1,0 +1,185 @@
+"""`TrainingStore` and `TrainingReads` on MongoDB."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import asdict
+from datetime import date, datetime
+
+from pymongo import ASCENDING, IndexModel, ReplaceOne
+
+from services.training.domain import Certificate, Course, Enrolment, Participation, Seeker
+from shared.contracts.envelope import Envelope
+from shared.contracts.fields import Event
+from shared.messaging.events import EventLog
+from shared.runtime.mongo import Database, Document, Session
+
+_INDEXES: dict[str, list[IndexModel]] = {
+    "seekers": [],
+    "courses": [IndexModel([("city", ASCENDING), ("_id", ASCENDING)], name="city")],
+    "enrolments": [
+        # Once per course.
+        IndexModel([("course_id", ASCENDING), ("seeker_id", ASCENDING)], name="once", unique=True),
+        # Counts of a city.
+        IndexModel([("city", ASCENDING), ("starts_at", ASCENDING)], name="participation"),
+    ],
+    "certificates": [IndexModel([("seeker_id", ASCENDING), ("_id", ASCENDING)], name="seeker")],
+}
+
+
+async def ensure_indexes(db: Database) -> None:
+    """Create what is missing. Collections are created too: a transaction should not have to."""
+    existing = set(await db.list_collection_names())
+    for name, indexes in _INDEXES.items():
+        if name not in existing:
+            await db.create_collection(name, check_exists=False)
+        if indexes:
+            await db[name].create_indexes(indexes)
+
+
+class MongoTraining:
+    """One transaction's view; made anew for each attempt."""
+
+    def __init__(self, db: Database, events: EventLog, session: Session) -> None:
+        self._db = db
+        self._events = events
+        self._session = session
+
+    async def note_seekers(self, seekers: Collection[Seeker]) -> None:
+        newest: dict[str, Seeker] = {}
+        for seeker in seekers:
+            if seeker.seeker_id not in newest or newest[seeker.seeker_id].version < seeker.version:
+                newest[seeker.seeker_id] = seeker
+        cursor = self._db["seekers"].find({"_id": {"$in": list(newest)}}, {"version": 1}, session=self._session)
+        known = {document["_id"]: document["version"] for document in await cursor.to_list(None)}
+        changes: list[ReplaceOne[Document]] = [
+            ReplaceOne(
+                {"_id": seeker.seeker_id},
+                {"city": seeker.city, "version": seeker.version, "withdrawn": seeker.withdrawn},
+                upsert=True,
+            )
+            for seeker in newest.values()
+            if known.get(seeker.seeker_id, 0) < seeker.version
+        ]
+        if changes:
+            await self._db["seekers"].bulk_write(changes, ordered=False, session=self._session)
+
+    async def seeker(self, seeker_id: str) -> Seeker | None:
+        found = await self._find("seekers", seeker_id)
+        return Seeker(found["_id"], found["city"], found["version"], found["withdrawn"]) if found else None
+
+    async def course(self, course_id: str) -> Course | None:
+        found = await self._find("courses", course_id)
+        return _course_of(found) if found else None
+
+    async def add_course(self, course: Course) -> None:
+        await self._insert("courses", course.course_id, _course_document(course))
+
+    async def take_seat(self, course_id: str) -> None:
+        await self._db["courses"].update_one({"_id": course_id}, {"$inc": {"taken": 1}}, session=self._session)
+
+    async def is_enrolled(self, course_id: str, seeker_id: str) -> bool:
+        found = await self._db["enrolments"].find_one(
+            {"course_id": course_id, "seeker_id": seeker_id}, {"_id": 1}, session=self._session
+        )
+        return found is not None
+
+    async def enrolment(self, enrolment_id: str) -> Enrolment | None:
+        found = await self._find("enrolments", enrolment_id)
+        return Enrolment(enrolment_id=found.pop("_id"), **found) if found else None
+
+    async def add_enrolment(self, enrolment: Enrolment) -> None:
+        await self._insert("enrolments", enrolment.enrolment_id, _without_id(asdict(enrolment), "enrolment_id"))
+
+    async def save_enrolment(self, enrolment: Enrolment) -> None:
+        await self._replace("enrolments", enrolment.enrolment_id, _without_id(asdict(enrolment), "enrolment_id"))
+
+    async def certificate(self, certificate_id: str) -> Certificate | None:
+        found = await self._find("certificates", certificate_id)
+        return _certificate_of(found) if found else None
+
+    async def add_certificate(self, certificate: Certificate) -> None:
+        await self._insert("certificates", certificate.certificate_id, _certificate_document(certificate))
+
+    async def save_certificate(self, certificate: Certificate) -> None:
+        await self._replace("certificates", certificate.certificate_id, _certificate_document(certificate))
+
+    async def publish(self, event: Event, at: datetime) -> Envelope:
+        [envelope] = await self._events.append(self._session, [event], at)
+        return envelope
+
+    async def _find(self, collection: str, key: str) -> Document | None:
+        return await self._db[collection].find_one({"_id": key}, session=self._session)
+
+    async def _insert(self, collection: str, key: str, document: Document) -> None:
+        await self._db[collection].insert_one({"_id": key, **document}, session=self._session)
+
+    async def _replace(self, collection: str, key: str, document: Document) -> None:
+        await self._db[collection].replace_one({"_id": key}, document, session=self._session)
+
+
+class MongoReads:
+    """Reads outside transactions; each sees what is committed when it runs."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def courses(self, city: str | None, skill: str | None, after: str, limit: int) -> list[Course]:
+        wanted: Document = {"_id": {"$gt": after}}
+        if city is not None:
+            wanted["city"] = city
+        if skill is not None:
+            wanted["skill"] = skill
+        cursor = self._db["courses"].find(wanted).sort("_id", ASCENDING).limit(limit)
+        return [_course_of(document) for document in await cursor.to_list(limit)]
+
+    async def course(self, course_id: str) -> Course | None:
+        found = await self._db["courses"].find_one({"_id": course_id})
+        return _course_of(found) if found else None
+
+    async def certificates(self, seeker_id: str, after: str, limit: int) -> list[Certificate]:
+        cursor = self._db["certificates"].find({"seeker_id": seeker_id, "_id": {"$gt": after}})
+        documents = await cursor.sort("_id", ASCENDING).limit(limit).to_list(limit)
+        return [_certificate_of(document) for document in documents]
+
+    async def participation(self, city: str, now: datetime) -> Participation:
+        taken_part = {"city": city, "starts_at": {"$lte": now}, "result": {"$ne": "absent"}}
+        counts = await (
+            self._db["enrolments"]
+            .aggregate(
+                [
+                    {"$match": taken_part},
+                    {"$group": {"_id": "$seeker_id", "times": {"$sum": 1}}},
+                    {"$group": {"_id": None, "persons": {"$sum": 1}, "participations": {"$sum": "$times"}}},
+                ],
+                allowDiskUse=True,
+            )
+            .to_list(1)
+        )
+        return Participation(counts[0]["participations"], counts[0]["persons"]) if counts else Participation(0, 0)
+
+
+def _without_id(document: Document, name: str) -> Document:
+    del document[name]
+    return document
+
+
+def _course_document(course: Course) -> Document:
+    return _without_id(asdict(course), "course_id")
+
+
+def _course_of(document: Document) -> Course:
+    return Course(course_id=document.pop("_id"), **document)
+
+
+def _certificate_document(certificate: Certificate) -> Document:
+    document = _without_id(asdict(certificate), "certificate_id")
+    document["valid_until"] = certificate.valid_until.isoformat() if certificate.valid_until else None
+    return document
+
+
+def _certificate_of(document: Document) -> Certificate:
+    until = document.pop("valid_until")
+    return Certificate(
+        certificate_id=document.pop("_id"), valid_until=date.fromisoformat(until) if until else None, **document
+    )

@@ -1,0 +1,55 @@
+"""From a database that may not be there yet to one that is ready."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from pymongo.errors import PyMongoError
+
+from shared.runtime.logs import logger
+from shared.runtime.mongo import Mongo, StoreUnavailable, is_unavailable
+
+PAUSE_S = 0.5
+"""Pause between attempts; each attempt itself waits some seconds for a primary."""
+
+_log = logger(__name__)
+
+
+class Readiness:
+    """Prepares the database once it answers, so that the service can start before its database.
+
+    Args:
+        steps: collections and indexes that must exist before anything is written. Each may be run again.
+    """
+
+    def __init__(self, mongo: Mongo, steps: Sequence[Callable[[], Awaitable[None]]]) -> None:
+        self._mongo = mongo
+        self._steps = steps
+        self._prepared = False
+
+    async def prepare(self) -> None:
+        """Run the steps, waiting for the database as long as it takes."""
+        while not self._prepared:
+            try:
+                await self._mongo.ping()
+                for step in self._steps:
+                    await step()
+            except (StoreUnavailable, PyMongoError) as error:
+                if isinstance(error, PyMongoError) and not is_unavailable(error):
+                    _log.error("the database cannot be prepared", cause=type(error).__name__)
+                    raise
+                _log.warning("waiting for the database", cause=type(error).__name__)
+                await asyncio.sleep(PAUSE_S)
+            else:
+                self._prepared = True
+
+    async def state(self) -> str:
+        """`starting`, `up` or `down`, as the health route shows it."""
+        if not self._prepared:
+            return "starting"
+        try:
+            await self._mongo.ping()
+        except StoreUnavailable:
+            return "down"
+        return "up"

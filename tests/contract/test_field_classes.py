@@ -1,0 +1,175 @@
+"""Promise 4 at the root: an event that holds a personal field, or one that nobody classed, cannot be defined."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Annotated, Any, Literal, NamedTuple, NewType, Optional, TypedDict, Union
+
+import pytest
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, computed_field, create_model
+from typing_extensions import TypeAliasType
+
+from shared.contracts.fields import OPEN, PERSONAL, PSEUDONYMOUS, Event, Payload, PseudonymId, Slug
+
+Name = Annotated[str, PERSONAL]
+Renamed = Annotated[Name, Field(max_length=40)]
+
+
+class Unchecked(BaseModel):
+    """A model that is no payload: nobody looked at its fields."""
+
+    phone: Name
+
+
+class Typed(TypedDict):
+    phone: Name
+
+
+class Named(NamedTuple):
+    phone: Name
+
+
+@dataclass
+class Data:
+    phone: Name
+
+
+class Colour(enum.StrEnum):
+    RED = "red"
+
+
+def define(hint: Any, base: type[Payload] = Event) -> None:
+    create_model("Defined", __base__=base, __module__=__name__, it=(hint, ...))
+
+
+@pytest.mark.parametrize("base", [Payload, Event])
+@pytest.mark.parametrize(
+    "hint",
+    [
+        Name,
+        Renamed,
+        Annotated[Name, OPEN],
+        Annotated[str, OPEN, PERSONAL],
+        Name | None,
+        Optional[Name],  # noqa: UP045  # the old spellings are other objects to `typing`
+        Union[None, int, Name],  # noqa: UP007
+        Slug | Name,
+        list[Name],
+        tuple[Name, ...],
+        tuple[Slug, Name],
+        Sequence[Name],
+        frozenset[Name],
+        dict[Slug, Name],
+        dict[Name, Slug],
+        list[dict[Slug, tuple[Name | None, ...]]],
+        Annotated[list[Name], OPEN],
+        Annotated[dict[str, list[Name] | None], PSEUDONYMOUS],
+    ],
+    ids=str,
+)
+def test_a_personal_field(hint: Any, base: type[Payload]) -> None:
+    with pytest.raises(TypeError, match=r"Defined\.it is personal"):
+        define(hint, base)
+
+
+@pytest.mark.parametrize(
+    "hint",
+    [
+        str,
+        int | None,
+        date,
+        AwareDatetime,
+        Literal["a"],
+        Colour,
+        Annotated[str, Field(max_length=3)],
+        Slug | str,
+        Slug | Literal["other"],
+        list[str],
+        tuple[Slug, str],
+        tuple[Slug | int, ...],
+        dict[str, Slug],
+        dict[Slug, int],
+        list[list[str]],
+    ],
+    ids=str,
+)
+def test_a_field_without_class(hint: Any) -> None:
+    with pytest.raises(TypeError, match=r"Defined\.it has no field class"):
+        define(hint)
+
+
+@pytest.mark.parametrize(
+    "hint",
+    [
+        Annotated[Unchecked, OPEN],
+        Annotated[Typed, OPEN],
+        Annotated[Named, OPEN],
+        Annotated[Data, OPEN],
+        list[Unchecked],
+        Annotated[Unchecked | None, OPEN],
+        Annotated[Any, OPEN],
+        Annotated[object, OPEN],
+        Annotated[dict, OPEN],
+        Annotated[dict[str, Any], OPEN],
+        Annotated[list, OPEN],
+        Annotated[TypeAliasType("Alias", Name), OPEN],
+        Annotated[NewType("Fresh", str), OPEN],  # type: ignore[valid-newtype]
+        TypeAliasType("Alias", Slug),
+    ],
+    ids=str,
+)
+def test_a_field_whose_parts_nobody_classed(hint: Any) -> None:
+    with pytest.raises(TypeError, match=r"Defined\.it is of a type whose parts have no field class"):
+        define(hint)
+
+
+@pytest.mark.parametrize(
+    "hint",
+    [
+        Slug,
+        PseudonymId | None,
+        Annotated[int, OPEN],
+        Annotated[Colour, OPEN],
+        Annotated[datetime | date | None, PSEUDONYMOUS],
+        Annotated[list[str], OPEN],
+        Annotated[dict[str, int], OPEN],
+        list[dict[Slug, tuple[Slug | None, ...]]],
+    ],
+    ids=str,
+)
+def test_a_classed_field_is_fine(hint: Any) -> None:
+    define(hint)
+
+
+def test_a_class_of_a_base_is_inherited_with_its_fields() -> None:
+    with pytest.raises(TypeError, match=r"Defined\.more has no field class"):
+        create_model("Defined", __base__=create_model("Base", __base__=Event, it=(Slug, ...)), more=(str, ...))
+
+
+def test_a_payload_in_a_payload_is_checked_when_it_is_defined() -> None:
+    with pytest.raises(TypeError, match=r"Inner\.phone is personal"):
+
+        class Inner(Payload):
+            phone: Name
+
+
+def test_a_computed_field_is_published_too() -> None:
+    with pytest.raises(TypeError, match=r"Computing\.label has no field class"):
+
+        class Computing(Payload):
+            it: Slug
+
+            @computed_field  # type: ignore[prop-decorator]
+            @property
+            def label(self) -> str:
+                return self.it
+
+
+def test_undeclared_fields_are_not_let_through() -> None:
+    with pytest.raises(TypeError, match="Open would publish fields that it does not declare"):
+
+        class Open(Payload):
+            model_config = ConfigDict(extra="allow")

@@ -1,0 +1,277 @@
+"""Matching on real engines: events in over the broker, rankings out over HTTP and as events, killed and restarted."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from fastapi import FastAPI
+
+from deploy.local.engines import Engines
+from services.matching.app import create
+from services.matching.domain import Fact, Parts, Programme, RankedSeeker
+from services.matching.engine import Engine
+from services.matching.errors import PublishedElsewhereError
+from services.matching.facts import CONSUMED
+from services.matching.ports import News, Published
+from services.matching.store import MongoFacts, MongoRankings
+from shared.contracts.envelope import Envelope, encode
+from shared.contracts.fields import Event
+from shared.contracts.position import Position
+from shared.kernel.ids import new_id
+from shared.messaging.events import EventLog
+from shared.messaging.topics import ensure_topics
+from shared.runtime.mongo import Mongo
+from shared.runtime.settings import Settings
+from tests.conftest import eventually
+from tests.unit.matching import cities
+from tests.unit.matching.wire import (
+    YANTAI,
+    id_of,
+    placement_made,
+    post_closed,
+    post_opened,
+    seeker_registered,
+    seeker_withdrawn,
+    shift_completed,
+    skill_certified,
+    station_registered,
+)
+
+Get = Callable[..., Awaitable[httpx.Response]]
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[tuple[FastAPI, Get]]:
+    """The service, until it is ready; `get` reads from it."""
+    app = create(settings)
+    transport = httpx.ASGITransport(app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://m") as client:
+
+        async def ready() -> bool:
+            return (await client.get("/health/ready")).status_code == 200
+
+        await eventually(ready, "matching is ready")
+
+        async def get(path: str, **params: Any) -> httpx.Response:
+            return await client.get(path, params=params)
+
+        yield app, get
+
+
+async def send(settings: Settings, events: Sequence[Event]) -> None:
+    """Publish events as the registry and training would."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    await admin.start()
+    await ensure_topics(admin, [event.topic for event in CONSUMED], 1)
+    await admin.close()
+    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all")
+    await producer.start()
+    try:
+        for event in events:
+            message = encode(Envelope(new_id("event"), datetime.now(UTC), event))
+            await producer.send_and_wait(
+                message.topic, message.value, message.key, message.partition, headers=list(message.headers)
+            )
+    finally:
+        await producer.stop()
+
+
+@pytest.fixture
+async def own(settings: Settings) -> AsyncIterator[Mongo]:
+    """Matching's own database, dropped after the test."""
+    connected = Mongo.connect(settings, "matching")
+    yield connected
+    await connected.client.drop_database(connected.db.name)
+    connected.close()
+
+
+def ids(answer: httpx.Response) -> list[str]:
+    return [place["seeker_id"] for place in answer.json()["top"]]
+
+
+async def test_events_become_rankings_that_survive_a_restart(
+    fresh_broker: Engines, settings: Settings, own: Mongo
+) -> None:
+    last = skill_certified(1, 2, "sewing")
+    events = [
+        placement_made(1, 2, 3),  # before its post and its seeker
+        *(seeker_registered(number, commute_km=number + 4) for number in range(1, 5)),
+        station_registered(1),
+        post_opened(1, skills_desired=["sewing"]),
+        post_opened(2, hours=[], min_minutes=0),
+        seeker_withdrawn(4, 2),
+        seeker_registered(4),  # older than the withdrawal
+        shift_completed(1, 3, verdict="no-show"),
+        shift_completed(1, 3, revision=2),
+        last,
+    ]
+    async with running(settings) as (_, get):
+        await send(settings, events)
+        answer = await get(f"/posts/{id_of('pst', 1)}/ranking", after=str(Position.of(last)), timeout_ms=10_000)
+        assert answer.status_code == 200, answer.text
+        assert ids(answer) == [id_of("skr", 2), id_of("skr", 1)]
+        body = answer.json()
+        assert body["top"][0]["score"] == sum(body["top"][0]["parts"].values())
+        assert body["age_ms"] >= 0
+        assert body["day"]
+        assert datetime.fromisoformat(body["as_of"]).tzinfo is not None
+        why = (await get(f"/posts/{id_of('pst', 1)}/seekers/{id_of('skr', 3)}/why")).json()
+        assert not why["matches"]
+        assert why["failed"] == [{"reason": "already-placed", "by": 900, "unit": "minutes-a-week", "names": []}]
+        gone = (await get(f"/posts/{id_of('pst', 1)}/seekers/{id_of('skr', 4)}/why")).json()
+        assert [failed["reason"] for failed in gone["failed"]] == ["withdrawn"]
+        posts = (await get(f"/seekers/{id_of('skr', 1)}/posts")).json()["posts"]
+        assert {place["post_id"] for place in posts} == {id_of("pst", 1), id_of("pst", 2)}
+        await eventually(lambda: _published(own, 2), "both rankings are published")
+        rankings = (await get("/rankings", parts=True)).json()
+    async with running(settings) as (_, get):
+        again = (await get("/rankings", parts=True)).json()
+        assert again["items"] == rankings["items"]
+        await send(settings, [post_closed(1, 2)])
+        await get(f"/posts/{id_of('pst', 1)}/ranking", after=f"post-closed:{id_of('pst', 1)}:2", timeout_ms=10_000)
+        await eventually(lambda: _published(own, 3), "the closed post's empty ranking is published")
+    events_kept = await own.db["events"].find({"entity_id": id_of("pst", 1)}).sort("version", 1).to_list(None)
+    assert [event["version"] for event in events_kept] == list(range(1, len(events_kept) + 1))
+    assert b'"top":[]' in events_kept[-1]["value"]
+
+
+async def _published(own: Mongo, count: int) -> bool:
+    return await own.db["events"].count_documents({"topic": "ranking-changed", "published": {"$gt": 0}}) >= count
+
+
+async def test_what_is_wrong_with_a_request_is_named(fresh_broker: Engines, settings: Settings, own: Mongo) -> None:
+    async with running(settings) as (_, get):
+        await send(settings, [post_opened(1)])
+        post_id = id_of("pst", 1)
+        await get(f"/posts/{post_id}/ranking", after=f"post-opened:{post_id}:1", timeout_ms=10_000)
+
+        async def problem(path: str, **params: Any) -> tuple[int, str, list[str]]:
+            answer = await get(path, **params)
+            body = answer.json()
+            return answer.status_code, body["code"], [fault["field"] for fault in body["errors"]]
+
+        unknown = id_of("skr", 9)
+        assert await problem(f"/posts/{id_of('pst', 9)}/ranking") == (404, "post-unknown", ["post_id"])
+        assert await problem(f"/seekers/{unknown}/posts") == (404, "seeker-unknown", ["seeker_id"])
+        assert await problem(f"/posts/{post_id}/seekers/{unknown}/why") == (404, "seeker-unknown", ["seeker_id"])
+        assert await problem(f"/posts/{post_id}/ranking", limit=51) == (422, "invalid", ["limit"])
+        assert await problem("/posts/robert'); drop/ranking") == (422, "invalid", ["post_id"])
+        for bad in ("x", "post-opened::1", "course-scheduled:crs-1:1", "post-opened:pst-1:-1"):
+            assert await problem(f"/posts/{post_id}/ranking", after=bad) == (422, "position-invalid", ["after"]), bad
+        assert await problem(f"/posts/{post_id}/ranking", after="x" * 151) == (422, "invalid", ["after"])
+        late = await problem(f"/posts/{post_id}/ranking", after=f"post-opened:{post_id}:2", timeout_ms=50)
+        assert late == (503, "not-fresh-yet", [])
+        assert await problem("/rankings", cursor="nonsense") == (422, "cursor-invalid", ["cursor"])
+
+
+async def test_an_unusable_event_is_dead_lettered_and_the_rest_applied(
+    fresh_broker: Engines, settings: Settings, own: Mongo
+) -> None:
+    from aiokafka import AIOKafkaConsumer
+
+    backwards = post_opened(2, hours=[{"day": 1, "from": "12:00", "to": "09:00"}])
+    async with running(settings) as (_, get):
+        await send(settings, [backwards, seeker_registered(1), post_opened(1)])
+        post_id = id_of("pst", 1)
+        answer = await get(f"/posts/{post_id}/ranking", after=f"post-opened:{post_id}:1", timeout_ms=10_000)
+        assert answer.status_code == 200
+        assert (await get(f"/posts/{id_of('pst', 2)}/ranking")).status_code == 404
+        consumer = AIOKafkaConsumer(
+            "post-opened.dlq", bootstrap_servers=settings.kafka, auto_offset_reset="earliest", fetch_max_wait_ms=20
+        )
+        await consumer.start()
+        try:
+            letter = await asyncio.wait_for(consumer.getone(), 20)
+        finally:
+            await consumer.stop()
+        assert b"hours: to: expected a time after" in (letter.value or b"")
+    assert await own.db["posts"].count_documents({}) == 1
+
+
+async def test_pages_cover_everything_once(fresh_broker: Engines, settings: Settings, own: Mongo) -> None:
+    facts = MongoFacts(own)
+    await facts.prepare()
+    city = cities.seeded_city(4, 60, 25)
+    now = datetime.now(UTC)
+    await facts.save([News(fact, now) for fact in city])
+    async with running(settings) as (_, get):
+        for path, kind, key in (("/rankings", "post", "post_id"), ("/best-posts", "seeker", "seeker_id")):
+            seen: list[str] = []
+            cursor: str | None = None
+            while True:
+                page = (await get(path, limit=7, city=YANTAI, **({"cursor": cursor} if cursor else {}))).json()
+                seen += [item[key] for item in page["items"]]
+                cursor = page.get("next")
+                if cursor is None:
+                    break
+            assert seen == sorted(fact.id for fact in city if fact.kind == kind)
+        assert (await get("/rankings", city="441200")).json()["items"] == []
+
+
+async def test_facts_come_back_from_the_store_as_they_were(engines: Engines, own: Mongo) -> None:
+    facts = MongoFacts(own)
+    await facts.prepare()
+    await facts.prepare()
+    city = cities.seeded_city(5, 300, 120) + cities.crowded_facts(6, 400)
+    known = Programme()
+    for fact in city:
+        known.learn(fact)
+    for start in range(0, len(city), 500):
+        await facts.save([News(fact, cities.NOW) for fact in city[start : start + 500]])
+    older = [Fact(fact.kind, fact.id, 0, fact.city, None) for fact in city]
+    await facts.save([News(fact, cities.NOW) for fact in older[:500]])
+    loaded = await facts.load()
+    assert {(item.fact.kind, item.fact.id): item.fact for item in loaded} == {
+        (fact.kind, fact.id): fact for held in known.facts.values() for fact in held.values()
+    }
+    assert {item.at for item in loaded} == {cities.NOW}
+
+
+async def test_a_ranking_is_published_with_its_note_or_not_at_all(engines: Engines, own: Mongo) -> None:
+    log = EventLog(own.db, "matching")
+    outbox = MongoRankings(own, log)
+    await outbox.prepare()
+    top = (RankedSeeker(id_of("skr", 1), 28, Parts(1, 2, 3, 4, 5, 6, 7)),)
+    first = [Published(id_of("pst", number), YANTAI, 1, top) for number in range(3)]
+    await outbox.publish(first, cities.NOW)
+    assert dict(await outbox.last_published()) == {change.post_id: change for change in first}
+    second = Published(id_of("pst", 0), YANTAI, 2, ())
+    for wrong in (Published(id_of("pst", 1), YANTAI, 1, ()), Published(id_of("pst", 1), YANTAI, 3, ())):
+        with pytest.raises(PublishedElsewhereError):
+            await outbox.publish([second, wrong], cities.NOW)
+    assert dict(await outbox.last_published()) == {change.post_id: change for change in first}
+    await outbox.publish([second], cities.NOW)
+    kept = await log.collection.find({"entity_id": id_of("pst", 0)}).sort("version", 1).to_list(None)
+    assert [event["version"] for event in kept] == [1, 2]
+
+
+@pytest.mark.slow
+async def test_a_city_of_full_size_loads_and_learns_quickly(
+    engines: Engines, own: Mongo, record_property: Callable[[str, object], None]
+) -> None:
+    facts = MongoFacts(own)
+    await facts.prepare()
+    city = cities.seeded_city(6, 5000, 3200)
+    started = time.perf_counter()
+    for start in range(0, len(city), 500):
+        await facts.save([News(fact, cities.NOW) for fact in city[start : start + 500]])
+    saved = (time.perf_counter() - started) / (len(city) / 500)
+    started = time.perf_counter()
+    loaded = await facts.load()
+    read = time.perf_counter() - started
+    started = time.perf_counter()
+    Engine(cities.NOW).apply(item.fact for item in loaded)
+    built = time.perf_counter() - started
+    for name, seconds in (("batch_of_500_s", saved), ("read_s", read), ("build_s", built)):
+        record_property(name, round(seconds, 4))
+    assert saved < 1, "a batch of 500 takes about 50 ms; a second is a fault, whatever the machine"
+    assert read + built < 15
