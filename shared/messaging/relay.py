@@ -81,7 +81,6 @@ class Relay:
         Raises:
             KafkaError: one that a retry with this producer cannot mend.
         """
-        self._stopping = False
         while not self._stopping:
             try:
                 published = await self._hold_lease() and await self._publish(producer)

@@ -38,7 +38,9 @@ def _pattern(_validator: Any, pattern: str, text: object, _schema: Any) -> Itera
 _types = Draft202012Validator.TYPE_CHECKER.redefine(
     "integer", lambda _checker, number: isinstance(number, int) and not isinstance(number, bool)
 )
-_AsElsewhere = validators.extend(Draft202012Validator, {"pattern": _pattern}, type_checker=_types)
+_AsElsewhere: Any = validators.extend(  # type: ignore[no-untyped-call]  # the stubs leave it out
+    Draft202012Validator, {"pattern": _pattern}, type_checker=_types
+)
 
 
 @cache
@@ -50,7 +52,8 @@ def schema_of(topic: str) -> dict[str, Any]:
 
 @cache
 def validator_of(topic: str) -> Validator:
-    return _AsElsewhere(schema_of(topic), format_checker=_formats)
+    validator: Validator = _AsElsewhere(schema_of(topic), format_checker=_formats)
+    return validator
 
 
 def example_of(topic: str) -> dict[str, Any]:

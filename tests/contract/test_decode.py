@@ -1,4 +1,4 @@
-"""`decode` takes anything from anyone: it answers with an event or with `Undecodable`, and repeats no value (promise 4)."""
+"""`decode` takes anything from anyone, answers with an event or `Undecodable`, and repeats no value (promise 4)."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_anything_at_all(topic: str, key: bytes | None, headers: Headers, value:
     try_decode(topic, key, headers, value)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.sampled_from(sorted(TOPICS)), st.data())
 def test_an_event_with_bytes_changed(topic: str, data: st.DataObject) -> None:
     """Near misses reach the later checks, which noise never does."""
@@ -144,7 +144,9 @@ def test_a_reason_for_each_mistake() -> None:
         ("ce_sequence", "１".encode(), "bad-header"),
         ("ce_sequence", b"9" * 5_000, "bad-header"),
         ("ce_partitionkey", b"370700", "bad-header"),
-        ("ce_id", b"x" * 65, "bad-header"),
+        ("ce_id", b"x", "bad-header"),
+        ("ce_id", b"evt-" + b"0" * 33, "bad-header"),
+        ("ce_source", b"/mamapost/matching", "bad-header"),
     ],
 )
 def test_a_reason_for_each_bad_header(name: str, raw: bytes, reason: str) -> None:
@@ -194,6 +196,7 @@ def marked_messages(mark: Any) -> Iterator[tuple[str, bytes | None, Headers, byt
         yield name, key, headers, text.encode("gb18030")
         yield name, key, headers, text.encode() * 20_000
         yield name, key, [(f"ce_{text}", text.encode())], value
+        yield name, key, [("traceparent", text.encode()), *headers], value
         yield name, key, [(f"ce_{text}", text.encode("gb18030")), *headers], value
         for place, (header, raw) in enumerate(headers):
             for content in (text.encode(), text.encode("gb18030"), (raw or b"") + text.encode()):
@@ -226,14 +229,17 @@ async def test_no_value_of_a_message_is_told_anywhere(mark: Any) -> None:
         if isinstance(outcome, Undecodable):
             shown = "".join(traceback.format_exception(outcome)) + repr(outcome.args) + outcome.detail + outcome.reason
             assert not any(form in shown for form in forms), shown
+        elif isinstance(mark, str):
+            # What was accepted has dropped the mark: it stood in an unknown field, or in a header that is not read.
+            assert not any(form in repr(outcome) for form in forms), outcome
     good_ones, bad = split(records)
     assert len(bad) > len(good_ones) > 0  # an unknown field may hold anything; it is not read
     sent, letters = Sent(), DeadLetters("matching")
-    letters.connect(sent)  # type: ignore[arg-type]  # the one method that is used
+    letters.connect(sent)
     refused = [Rejected(record, "refused", "refused by a rule") for record, _ in good_ones]
     with structlog.testing.capture_logs() as logs:
         await letters.send([*bad, *refused])
-    assert len(sent.calls) == len(logs) == len(records)
+    assert len(sent.calls) == len(logs) == len(bad) + len(refused)
     for call in sent.calls:
         (topic, body), named = call
         assert named == {}, "a dead letter has neither key nor headers"

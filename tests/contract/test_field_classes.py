@@ -6,11 +6,11 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Annotated, Any, Literal, NamedTuple, NewType, Optional, TypedDict, Union
+from typing import Annotated, Any, Literal, NamedTuple, NewType, Optional, Union
 
 import pytest
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, computed_field, create_model
-from typing_extensions import TypeAliasType
+from typing_extensions import TypeAliasType, TypedDict
 
 from shared.contracts.fields import OPEN, PERSONAL, PSEUDONYMOUS, Event, Payload, PseudonymId, Slug
 
@@ -55,7 +55,7 @@ def define(hint: Any, base: type[Payload] = Event) -> None:
         Annotated[str, OPEN, PERSONAL],
         Name | None,
         Optional[Name],  # noqa: UP045  # the old spellings are other objects to `typing`
-        Union[None, int, Name],  # noqa: UP007
+        Union[None, Slug, Name],  # noqa: UP007
         Slug | Name,
         list[Name],
         tuple[Name, ...],
@@ -116,7 +116,7 @@ def test_a_field_without_class(hint: Any) -> None:
         Annotated[dict[str, Any], OPEN],
         Annotated[list, OPEN],
         Annotated[TypeAliasType("Alias", Name), OPEN],
-        Annotated[NewType("Fresh", str), OPEN],  # type: ignore[valid-newtype]
+        Annotated[NewType("Fresh", str), OPEN],
         TypeAliasType("Alias", Slug),
     ],
     ids=str,

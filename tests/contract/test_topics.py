@@ -57,7 +57,7 @@ async def test_all_topics_are_made_with_equal_partitions_and_their_dead_letters(
             return type("Response", (), {"topic_errors": [(topic.name, 0, None) for topic in wanted]})
 
     admin = Admin()
-    await ensure_topics(admin, list(TOPICS), 3)  # type: ignore[arg-type]  # the two methods that are used
+    await ensure_topics(admin, list(TOPICS), 3)
     made = {topic.name: topic for topic in admin.made}
     assert {made[name].num_partitions for name in TOPICS} == {PARTITIONS}
     assert set(made) == {*TOPICS, *(topic.dead_letters for topic in TOPICS.values())}

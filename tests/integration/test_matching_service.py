@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from fastapi import FastAPI
 
@@ -52,6 +52,7 @@ Get = Callable[..., Awaitable[httpx.Response]]
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[tuple[FastAPI, Get]]:
     """The service, until it is ready; `get` reads from it."""
+    await create_topics(settings)
     app = create(settings)
     transport = httpx.ASGITransport(app)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://m") as client:
@@ -67,12 +68,16 @@ async def running(settings: Settings) -> AsyncIterator[tuple[FastAPI, Get]]:
         yield app, get
 
 
-async def send(settings: Settings, events: Sequence[Event]) -> None:
-    """Publish events as the registry and training would."""
+async def create_topics(settings: Settings) -> None:
+    """The topics of registry and training, which do not run here."""
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
     await admin.start()
     await ensure_topics(admin, [event.topic for event in CONSUMED], 1)
     await admin.close()
+
+
+async def send(settings: Settings, events: Sequence[Event]) -> None:
+    """Publish events as the registry and training would."""
     producer = AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all")
     await producer.start()
     try:
@@ -176,8 +181,6 @@ async def test_what_is_wrong_with_a_request_is_named(fresh_broker: Engines, sett
 async def test_an_unusable_event_is_dead_lettered_and_the_rest_applied(
     fresh_broker: Engines, settings: Settings, own: Mongo
 ) -> None:
-    from aiokafka import AIOKafkaConsumer
-
     backwards = post_opened(2, hours=[{"day": 1, "from": "12:00", "to": "09:00"}])
     async with running(settings) as (_, get):
         await send(settings, [backwards, seeker_registered(1), post_opened(1)])
@@ -254,10 +257,8 @@ async def test_a_ranking_is_published_with_its_note_or_not_at_all(engines: Engin
     assert [event["version"] for event in kept] == [1, 2]
 
 
-@pytest.mark.slow
-async def test_a_city_of_full_size_loads_and_learns_quickly(
-    engines: Engines, own: Mongo, record_property: Callable[[str, object], None]
-) -> None:
+async def test_a_city_of_full_size_loads_and_learns_quickly(engines: Engines, own: Mongo) -> None:
+    """Bounds far above what is measured (bench), so that only a wrong order of growth fails."""
     facts = MongoFacts(own)
     await facts.prepare()
     city = cities.seeded_city(6, 5000, 3200)
@@ -267,11 +268,6 @@ async def test_a_city_of_full_size_loads_and_learns_quickly(
     saved = (time.perf_counter() - started) / (len(city) / 500)
     started = time.perf_counter()
     loaded = await facts.load()
-    read = time.perf_counter() - started
-    started = time.perf_counter()
     Engine(cities.NOW).apply(item.fact for item in loaded)
-    built = time.perf_counter() - started
-    for name, seconds in (("batch_of_500_s", saved), ("read_s", read), ("build_s", built)):
-        record_property(name, round(seconds, 4))
     assert saved < 1, "a batch of 500 takes about 50 ms; a second is a fault, whatever the machine"
-    assert read + built < 15
+    assert time.perf_counter() - started < 15

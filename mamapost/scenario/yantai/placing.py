@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 
 from mamapost.scenario.dice import Dice
+from mamapost.scenario.model import Body
 from mamapost.scenario.yantai.cast import (
     Placing,
     Post,
@@ -33,7 +34,7 @@ TRIES = 60
 """Posts looked at for one woman, before the next has her turn."""
 
 SECOND_PERCENT = 3
-"""Of a hundred placed women, how many hold a second post at other hours."""
+"""Of a hundred placements, how many are the second one of a woman, at other hours."""
 
 MID_MONTH_PERCENT = 6
 
@@ -47,25 +48,14 @@ def placings(dice: Dice, scale: float, month: date, women: Sequence[Woman], post
     windows = _Windows(posts)
     wanted = counted(PLACEMENTS, scale, 6)
     made: list[Placing] = []
-    queue = list(women)
-    queue += dice.sample(queue, len(queue) * SECOND_PERCENT // 100)
-    seconds = wanted * SECOND_PERCENT // 100
-    for index, woman in enumerate(queue):
-        is_second = index >= len(women)
-        if len(made) >= wanted - (0 if is_second else seconds):
-            if is_second:
-                break
-            continue
-        placed = _place(dice, len(made) + 1, woman, windows.for_woman(dice, woman), month)
-        if placed is not None:
-            made.append(placed)
-    for index, woman in enumerate([placing.woman for placing in made]):
+    for woman in women:
+        if len(made) >= wanted - wanted * SECOND_PERCENT // 100:
+            break
+        made += _place(dice, len(made) + 1, woman, windows.for_woman(dice, woman), month)
+    for woman in [placing.woman for placing in made]:
         if len(made) >= wanted:
             break
-        if dice.chance(30) or index > wanted // 2:
-            placed = _place(dice, len(made) + 1, woman, windows.for_woman(dice, woman), month)
-            if placed is not None:
-                made.append(placed)
+        made += _place(dice, len(made) + 1, woman, windows.for_woman(dice, woman), month)
     return made
 
 
@@ -102,9 +92,8 @@ def fits(woman: Woman, post: Post) -> bool:
     return distance_m(vector_of(woman.home), vector_of(post.place)) <= woman.commute_km * 1000
 
 
-def _place(
-    dice: Dice, number: int, woman: Woman, draw: Callable[[], Post | None], month: date
-) -> Placing | None:
+def _place(dice: Dice, number: int, woman: Woman, draw: Callable[[], Post | None], month: date) -> list[Placing]:
+    """Her placement on the first drawn post that fits; none if no such post is drawn."""
     for _ in range(TRIES):
         post = draw()
         if post is None or not fits(woman, post):
@@ -113,7 +102,7 @@ def _place(
         hours = mask_of_slots(slots)
         if minutes_of(hours) < max(WEEK_MINUTES_LEAST, post.min_minutes):
             continue
-        body: dict[str, object] = {"post_id": f"@{post.ref}", "seeker_id": f"@{woman.ref}"}
+        body: Body = {"post_id": f"@{post.ref}", "seeker_id": f"@{woman.ref}"}
         if not post.hours and dice.chance(20):
             hours = 0  # she works when it suits her, and nobody writes down when
         elif hours != post.hours:
@@ -123,8 +112,8 @@ def _place(
         post.taken += 1
         woman.busy |= mask_of_slots(slots)
         woman.posts.add(post.ref)
-        return Placing(f"placement:{number}", woman, post, hours, slots, starts_on, body)
-    return None
+        return [Placing(f"placement:{number}", woman, post, hours, slots, starts_on, body)]
+    return []
 
 
 def _slots(dice: Dice, woman: Woman, post: Post) -> dict[int, tuple[int, int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from mamapost.scenario.dice import Dice
+from mamapost.scenario.model import Body
 from mamapost.scenario.yantai.cast import (
     Employer,
     Post,
@@ -54,7 +55,7 @@ def _post(dice: Dice, number: int, employer: Employer, usable_until: date) -> Po
     per, fen, pieces, expected = _pay(dice, trade)
     required = dice.weighted(trade.required)
     seats = dice.weighted(_SEATS[kind])
-    body = {
+    body: Body = {
         "employer_id": f"@{employer.ref}",
         "area": station.community.body["area"] if station else employer.district.code,
         "kind": kind,
@@ -125,7 +126,7 @@ def _pay(dice: Dice, trade: Trade) -> tuple[Per, int, int, int]:
     return "piece", fen, pieces, fen * pieces
 
 
-def _place(dice: Dice, kind: Kind, employer: Employer, station: Station | None, body: dict[str, object]) -> Place | None:
+def _place(dice: Dice, kind: Kind, employer: Employer, station: Station | None, body: Body) -> Place | None:
     """Where it is worked; written into the body where the station does not say it."""
     if station is not None:
         body["station_id"] = f"@{station.ref}"

@@ -42,13 +42,17 @@ class Enrolment:
     valid_until: date | None
 
 
-def courses(dice: Dice, scale: float, month: date, stations: Sequence[Station]) -> list[Course]:
-    """Two weeks of afternoons in a station, just before the month of the shifts."""
+def courses(
+    dice: Dice, scale: float, month: date, usable_until: date, stations: Sequence[Station]
+) -> list[Course]:
+    """Afternoons in a station. A course runs on: it has begun when the scenario is played, so that exams can be held,
+    and has not ended, so that seats can be taken."""
     found = []
     hosts = [station for station in stations if station.accepted]
     for number, skill in enumerate(COURSE_SKILLS, 1):
         station = hosts[number % len(hosts)]
-        first = month - timedelta(days=dice.between(25, 40))
+        first = month + timedelta(days=dice.between(2, 20))
+        last = usable_until + timedelta(days=dice.between(10, 30))
         body: Body = {
             "city": CITY,
             "area": station.community.body["area"],
@@ -57,7 +61,7 @@ def courses(dice: Dice, scale: float, month: date, stations: Sequence[Station]) 
             "level": dice.between(1, 3),
             "seats": counted(PARTICIPANTS, scale, 2) + dice.between(0, 8),
             "starts_at": civil(first, 13 * 60 + 30),
-            "ends_at": civil(first + timedelta(days=13), 16 * 60 + 30),
+            "ends_at": civil(last, 16 * 60 + 30),
             "child_care": True,
         }
         found.append(Course(f"course:{number}", skill, body))

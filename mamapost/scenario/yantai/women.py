@@ -6,6 +6,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from mamapost.scenario.dice import Dice
+from mamapost.scenario.model import Body
 from mamapost.scenario.yantai.cast import (
     Woman,
     counted,
@@ -57,7 +58,7 @@ def _woman(dice: Dice, number: int, month: date, usable_until: date) -> Woman:
     commute_km = dice.weighted(((2, 6), (3, 12), (5, 28), (8, 26), (12, 18), (20, 10)))
     floor = dice.between(28, 46) * 50
     wanted = {facility for facility in FACILITIES if dice.chance(18)}
-    body = {
+    body: Body = {
         "city": CITY,
         "area": f"{district.code}{dice.between(1, 12):03d}",
         "home": point(home),

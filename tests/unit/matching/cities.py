@@ -24,6 +24,7 @@ from services.matching.domain.state import Facility, PostKind, ShiftVerdict
 from shared.kernel.clock import civil_day
 from shared.kernel.geo import Place, coarse, vector_of
 from shared.kernel.week import mask_of
+from tests.unit.matching.wire import id_of
 
 NOW = datetime(2026, 3, 9, 4, 0, tzinfo=UTC)
 YANTAI, ELSEWHERE = "370600", "441200"
@@ -185,14 +186,14 @@ def seeded_city(seed: int, seekers: int, posts: int) -> list[Fact]:
     """A city in the proportions of the Yantai scenario, always the same for a seed."""
     rng = random.Random(seed)
     skills = [f"trade-{number}" for number in range(16)]
-    facts_: list[Fact] = [Fact("employer", f"emp-{n:04d}", 1, YANTAI, Employer(True)) for n in range(126)]
+    facts_: list[Fact] = [Fact("employer", id_of("emp", n), 1, YANTAI, Employer(True)) for n in range(126)]
     for n in range(20):
         offered = frozenset(rng.sample(FACILITIES, rng.randint(0, 3)))
-        facts_.append(Fact("station", f"stn-{n:04d}", 1, YANTAI, Station(True, offered)))
+        facts_.append(Fact("station", id_of("stn", n), 1, YANTAI, Station(True, offered)))
     for n in range(seekers):
-        facts_.append(Fact("seeker", f"skr-{n:06d}", 1, YANTAI, _seeded_seeker(rng, skills)))
+        facts_.append(Fact("seeker", id_of("skr", n), 1, YANTAI, _seeded_seeker(rng, skills)))
     for n in range(posts):
-        facts_.append(Fact("post", f"pst-{n:06d}", 1, YANTAI, _seeded_post(rng, skills)))
+        facts_.append(Fact("post", id_of("pst", n), 1, YANTAI, _seeded_post(rng, skills)))
     return facts_
 
 
@@ -222,8 +223,8 @@ def _seeded_post(rng: random.Random, skills: list[str]) -> Post:
     start, end = rng.choice([("08:30", "11:30"), ("09:00", "15:30"), ("13:30", "16:30")])
     at_home = kind in ("mobile", "new-form") and rng.random() < 0.7
     return Post(
-        employer_id=f"emp-{rng.randrange(126):04d}",
-        station_id=None if at_home or rng.random() < 0.7 else f"stn-{rng.randrange(20):04d}",
+        employer_id=id_of("emp", rng.randrange(126)),
+        station_id=None if at_home or rng.random() < 0.7 else id_of("stn", rng.randrange(20)),
         kind=kind,
         location=None if at_home else vector_of(_place(rng)),
         hours=0 if at_home else mask_of([(day, start, end) for day in range(1, 6)]),
