@@ -5,15 +5,26 @@ The state is rebuilt from what the independent reader saw on the topics; nothing
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime
 from typing import NamedTuple
 
+import httpx
+
+from mamapost.demo.reader import Reader
+from mamapost.demo.reads import items
+from mamapost.demo.report import Check
 from services.matching.domain import Programme, View, best_posts, policy_on, rank_post, view_of
 from services.matching.facts import CONSUMED, fact_of
 from shared.contracts.envelope import Envelope
+from shared.contracts.position import Position
+from shared.contracts.registry import PostOpened
+
+AWAIT_TRIES = 12
+"""Waits of ten seconds each for one position: two minutes, many times what the slowest machine needs."""
 
 Line = tuple[str, int]
 """Id and score."""
@@ -82,3 +93,49 @@ def _list_posts(seeker_ids: list[str]) -> dict[str, list[Line]]:
             ranked = best_posts(weights, candidate, view.openings.values())
             found[seeker_id] = [(line.post_id, line.score) for line in ranked]
     return found
+
+
+async def await_all(matching: httpx.AsyncClient, reader: Reader, timeout_ms: int = 10_000) -> None:
+    """Wait until matching has applied the last event of every topic that it consumes.
+
+    A city's partition is consumed in order, so the last event of a topic stands for all before it.
+
+    Raises:
+        httpx.HTTPStatusError: matching did not get there within some tries.
+    """
+    last: dict[str, Envelope] = {}
+    for envelope in reader.events.values():
+        if isinstance(envelope.event, CONSUMED):
+            last[envelope.event.topic] = envelope
+    posts = reader.of(PostOpened)
+    path = f"/posts/{posts[-1].event.entity_id}/ranking"
+    for envelope in last.values():
+        query = {"after": str(Position.of(envelope.event)), "timeout_ms": str(timeout_ms), "limit": "1"}
+        for attempt in range(AWAIT_TRIES):
+            answer = await matching.get(path, params=query)
+            if answer.status_code != 503 or attempt == AWAIT_TRIES - 1:
+                answer.raise_for_status()
+                break
+
+
+async def check_rankings(matching: httpx.AsyncClient, events: Iterable[Envelope], at: datetime) -> list[Check]:
+    """All rankings and all lists as served against the pure function."""
+    served_rankings = {
+        item["post_id"]: [(place["seeker_id"], place["score"]) for place in item["top"]]
+        for item in await items(matching, "/rankings")
+    }
+    served_lists = {
+        item["seeker_id"]: [(place["post_id"], place["score"]) for place in item["posts"]]
+        for item in await items(matching, "/best-posts")
+    }
+    expected = await asyncio.to_thread(expected_lists, list(events), at)
+    rankings = Check("every post's ranking (top 50) equals the pure function")
+    for post_id in served_rankings.keys() | expected.rankings.keys():
+        rankings.compare(f"ranking of {post_id}", served_rankings.get(post_id), expected.rankings.get(post_id))
+    lists = Check("every seeker's best posts (top 20) equal the pure function")
+    for seeker_id in served_lists.keys() | expected.best_posts.keys():
+        lists.compare(f"list of {seeker_id}", served_lists.get(seeker_id), expected.best_posts.get(seeker_id))
+    filled = sum(map(len, expected.rankings.values()))
+    if not filled:
+        rankings.fail("no seeker is ranked anywhere: the scenario does not test rankings")
+    return [rankings, lists]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import Awaitable, Callable, Sequence
 
 from services.matching import metrics
@@ -94,6 +95,9 @@ class Ticker:
         await self._facts.prepare()
         await self._outbox.prepare()
         await load(self._live, facts=self._facts, outbox=self._outbox)
+        # What was loaded mostly stays for the life of the process; unfrozen, the collector would walk its million
+        # objects again and again, and a reader would wait meanwhile.
+        gc.freeze()
 
     async def _publish(self) -> None:
         await publish_changes(self._live, outbox=self._outbox, now=self._clock())

@@ -60,6 +60,11 @@ class Client:
             page = await self.get(path, cursor=page["next"], **params)
 
 
+def without_broker(settings: Settings) -> Settings:
+    """Settings under which nothing answers as the broker: commands and readers work all the same, and start sooner."""
+    return settings.model_copy(update={"kafka": "127.0.0.1:1"})
+
+
 @asynccontextmanager
 async def served(app: FastAPI, *, bus: bool = False) -> AsyncIterator[Client]:
     """The app, started; its store is ready, and with `bus` its subscription too."""

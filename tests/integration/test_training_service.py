@@ -22,7 +22,7 @@ from shared.runtime.mongo import Mongo
 from shared.runtime.settings import Settings
 from tests.conftest import eventually
 from tests.events import YANTAI, seeker_registered, seeker_withdrawn
-from tests.integration.serving import Client, producing, served
+from tests.integration.serving import Client, producing, served, without_broker
 
 NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
 COURSE = {
@@ -62,7 +62,7 @@ async def mongo(settings: Settings) -> AsyncIterator[Mongo]:
 
 @pytest.fixture
 async def training(settings: Settings, mongo: Mongo, days: Days) -> AsyncIterator[Client]:
-    async with served(create(settings, days)) as client:
+    async with served(create(without_broker(settings), days)) as client:
         yield client
 
 

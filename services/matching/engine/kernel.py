@@ -62,6 +62,11 @@ def _scores(
     return s, p, _total(seekers, posts, s, p, overlap[keep], metres[keep], weights)
 
 
+def _pairs(s: Index, p: Index) -> int:
+    """Number of pairs: a side of length 1 stands for many."""
+    return len(s) if len(p) == 1 else len(p)
+
+
 def _narrow(s: Index, p: Index, keep: Keep) -> tuple[Index, Index]:
     """Drop pairs; a side of length 1 that stands for many is left alone."""
     pairs = len(keep)
@@ -73,19 +78,25 @@ def _distance(seekers: SeekerColumns, posts: PostColumns, s: Index, p: Index) ->
 
     Beyond `NEAR` (255 km) the metres are not right, but "too far" is: the contract ends at 100 km.
     """
+    placed = posts.placed.take(p)
+    if not placed.any():
+        pairs = _pairs(s, p)
+        return np.zeros(pairs, np.int64), np.ones(pairs, np.bool_)
     dx, dy, dz = (home.take(s) - place.take(p) for home, place in zip(seekers.home, posts.place, strict=True))
     half_chord = np.sqrt(dx * dx + dy * dy + dz * dz) / 2.0
     square = half_chord * half_chord
     arc = half_chord * (1.0 + square * (1.0 / 6.0 + square * (3.0 / 40.0 + square * (5.0 / 112.0))))
     metres: Ints = (2.0 * EARTH_RADIUS_M * arc + 0.5).astype(np.int64)
     keep: Keep = (half_chord < NEAR) & (metres <= seekers.limit.take(s))
-    keep |= ~posts.placed.take(p)
+    keep |= ~placed
     return metres, keep
 
 
 def _overlap(seekers: SeekerColumns, posts: PostColumns, s: Index, p: Index) -> tuple[Ints, Keep]:
     """Weekly minutes that each pair shares, and whether they are enough and none of them taken."""
-    slots: Ints = np.zeros(max(len(s), len(p)) if len(s) and len(p) else 0, np.int64)
+    slots: Ints = np.zeros(_pairs(s, p), np.int64)
+    if not posts.minutes.take(p).any():
+        return slots, np.ones(len(slots), np.bool_)
     clash: Words = np.zeros(len(slots), np.uint64)
     for hours, free, busy in zip(posts.hours, seekers.free, seekers.busy, strict=True):
         asked = hours.take(p)
@@ -102,13 +113,13 @@ def _total(
     total: Ints = seekers.steady.take(s) + weights.time_fit * _share(overlap, posts.minutes.take(p))
     total = total + weights.distance * np.where(posts.placed.take(p), PART_MAX * (limit - metres) // limit, PART_MAX)
     held: Ints = np.zeros(len(total), np.int64)
-    for desired, skills in zip(posts.desired, seekers.skills, strict=True):
-        held += np.bitwise_count(desired.take(p) & skills.take(s))
-    total += weights.skills * _share(held, posts.n_desired.take(p))
+    n_desired = posts.n_desired.take(p)
+    if n_desired.any():
+        for desired, skills in zip(posts.desired, seekers.skills, strict=True):
+            held += np.bitwise_count(desired.take(p) & skills.take(s))
+    total += weights.skills * _share(held, n_desired)
     total += weights.pay * np.minimum(_share(posts.pay.take(p) - floor, floor), PART_MAX)
-    wanted = seekers.facilities.take(s)
-    present = np.bitwise_count(wanted & posts.facilities.take(p)).astype(np.int64)
-    total += weights.facilities * _share(present, np.bitwise_count(wanted).astype(np.int64))
+    total += weights.facilities * FACILITY_SHARE[seekers.facilities.take(s), posts.facilities.take(p)]
     return total
 
 
@@ -118,3 +129,10 @@ def _share(part: Ints, whole: Ints) -> Ints:
         return PART_MAX * part // whole
     share: Ints = np.where(whole > 0, PART_MAX * part // np.maximum(whole, 1), PART_MAX)
     return share
+
+
+_wanted, _present = np.ogrid[:16, :16]
+FACILITY_SHARE: Ints = _share(
+    np.bitwise_count(_wanted & _present).astype(np.int64), np.bitwise_count(_wanted).astype(np.int64)
+)
+"""Share of the wanted facilities (first index, four bits) that is present (second index)."""

@@ -1,0 +1,1 @@
+"""Benchmarks: each prints both sides, ours and the reference, from one run."""

@@ -1,0 +1,46 @@
+"""`python -m bench`: run the benchmarks and print both sides of each."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+
+from bench.bus import bench_bus
+from bench.engine import bench_engine
+from bench.measure import Measured
+
+BENCHES: dict[str, Callable[[int], Coroutine[None, None, list[Measured]]]] = {"bus": bench_bus, "engine": bench_engine}
+
+
+def main() -> None:
+    """Parse the arguments, run, print medians and ratios."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("only", nargs="*", choices=[*BENCHES, []], help="which benchmarks; default all")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each; the median is printed (default 5)")
+    parser.add_argument("--quick", action="store_true", help="one round of each")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
+    arguments = parser.parse_args()
+    rounds = 1 if arguments.quick else arguments.rounds
+    figures: dict[str, dict[str, float]] = {}
+    print(f"{'what':44} {'ours':>12} {'reference':>12} {'ratio':>7}  unit; reference")
+    for name in arguments.only or BENCHES:
+        runs = [asyncio.run(BENCHES[name](number)) for number in range(rounds)]
+        for same in zip(*runs, strict=True):
+            ours = statistics.median(one.ours for one in same)
+            reference = statistics.median(one.reference for one in same)
+            ratio = statistics.median(one.ours / one.reference for one in same)
+            print(
+                f"{same[0].name:44} {ours:12,.0f} {reference:12,.0f} {ratio:7.2f}  {same[0].unit}; {same[0].against}",
+                flush=True,
+            )
+            figures[same[0].name] = {"ours": ours, "reference": reference, "ratio": round(ratio, 3)}
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

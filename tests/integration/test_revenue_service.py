@@ -1,0 +1,409 @@
+"""Revenue on real engines: shifts from the broker into the ledger, agreements, settlements, funds, over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import hashlib
+import io
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from pymongo.errors import AutoReconnect
+
+from deploy.local.engines import Engines
+from services.revenue.app import create
+from services.revenue.handlers import Ledger
+from services.revenue.store import MongoLedger, at_one_moment
+from services.revenue.use_cases import accrue
+from services.revenue.use_cases.verify import verify_ledger
+from shared.contracts.envelope import Envelope
+from shared.contracts.fields import Event
+from shared.contracts.registry import CommunityRegistered, EmployerRegistered, ShiftCompleted
+from shared.kernel.ids import new_id
+from shared.messaging.events import EventLog
+from shared.runtime.mongo import Mongo
+from shared.runtime.settings import Settings
+from tests.conftest import eventually
+from tests.events import YANTAI
+from tests.integration.serving import Client, producing, served, without_broker
+
+NOW = datetime(2026, 5, 4, 1, 0, tzinfo=UTC)
+WORKED = datetime(2026, 3, 9, 0, 30, tzinfo=UTC)
+RECEIPT = hashlib.sha256(b"six LED lights").hexdigest()
+
+
+class Town:
+    """An employer and a community, and the shifts that one works at the other."""
+
+    def __init__(self) -> None:
+        self.employer_id = new_id("employer")
+        self.community_id = new_id("community")
+
+    def parties(self) -> list[Event]:
+        return [
+            EmployerRegistered(
+                employer_id=self.employer_id, version=1, city=YANTAI, kind="enterprise", registered_at=NOW
+            ),
+            CommunityRegistered(
+                community_id=self.community_id, version=1, city=YANTAI, area="370602", registered_at=NOW
+            ),
+        ]
+
+    def shift(self, **given: Any) -> ShiftCompleted:
+        """Four hours for 60 yuan on 9 March."""
+        return ShiftCompleted.model_validate(
+            {
+                "shift_id": new_id("shift"),
+                "revision": 1,
+                "placement_id": new_id("placement"),
+                "post_id": new_id("post"),
+                "seeker_id": new_id("seeker"),
+                "employer_id": self.employer_id,
+                "community_id": self.community_id,
+                "city": YANTAI,
+                "started_at": WORKED,
+                "ended_at": WORKED + timedelta(hours=4),
+                "minutes": 240,
+                "wage_fen": 6_000,
+                "base_fen": 15_000,
+                "verdict": "attended",
+                **given,
+            }
+        )
+
+    def terms(self, **given: Any) -> dict[str, Any]:
+        """8 % of wages from 2026 on."""
+        return {
+            "employer_id": self.employer_id,
+            "community_id": self.community_id,
+            "base": "wages",
+            "rate_bp": 800,
+            "valid_from": "2026-01-01",
+            "signatories": {"federation": "Yantai Women's Federation", "employer": "E", "community": "C"},
+            **given,
+        }
+
+    def month(self, month: str) -> dict[str, str]:
+        return {"employer_id": self.employer_id, "community_id": self.community_id, "month": month}
+
+
+def envelopes(events: Sequence[Event]) -> list[Envelope]:
+    return [Envelope(new_id("event"), NOW, event) for event in events]
+
+
+@pytest.fixture
+async def mongo(settings: Settings) -> AsyncIterator[Mongo]:
+    connected = Mongo.connect(settings, "revenue")
+    yield connected
+    await connected.client.drop_database(connected.db.name)
+    connected.close()
+
+
+@pytest.fixture
+async def revenue(settings: Settings, mongo: Mongo) -> AsyncIterator[Client]:
+    async with served(create(without_broker(settings), lambda: NOW)) as client:
+        yield client
+
+
+@pytest.fixture
+def ledger(mongo: Mongo, revenue: Client) -> Ledger:
+    """The handler of batches, as a second instance of the service has it: no lock is shared with `revenue`."""
+    events = EventLog(mongo.db, "revenue")
+    return Ledger(mongo, lambda session: MongoLedger(mongo.db, events, session), lambda: NOW)
+
+
+@pytest.fixture
+async def town(ledger: Ledger) -> Town:
+    made = Town()
+    await ledger.apply(envelopes(made.parties()))
+    return made
+
+
+async def healthy(mongo: Mongo) -> None:
+    async with at_one_moment(mongo) as snapshot:
+        for audit in await verify_ledger(snapshot=snapshot):
+            assert audit.findings == []
+
+
+async def test_from_shift_to_fund(fresh_broker: Engines, settings: Settings, mongo: Mongo) -> None:
+    """Over the broker: a shift without agreement waits, is accrued, corrected, settled, proven and spent."""
+    town = Town()
+    first, second = town.shift(), town.shift(wage_fen=6_001)
+    corrected = first.model_copy(update={"revision": 2, "wage_fen": 5_999})
+    app = create(settings, lambda: NOW)
+    async with producing(settings, "registry") as registry, served(app, bus=True) as revenue:
+        problem = await revenue.refused("/agreements", town.terms(), 422)
+        assert problem["retryable"]
+        assert [error["field"] for error in problem["errors"]] == ["employer_id", "community_id"]
+
+        await registry.tell([*town.parties(), first])
+        await eventually(lambda: suspended(revenue, 1), "the first shift waits for an agreement")
+        await revenue.accepted("/agreements", town.terms())
+        await registry.tell([second, corrected])
+        await eventually(lambda: lines(revenue, 4), "two accruals, a reversal and a new accrual stand")
+        assert await suspended(revenue, 0)
+
+        settlement = (await revenue.accepted("/settlements", town.month("2026-03")))["id"]
+        statement = await revenue.http.get(f"/settlements/{settlement}/statement", headers={"Accept": "text/csv"})
+        [settled] = await revenue.all("/settlements", month="2026-03")
+        assert hashlib.sha256(statement.content).hexdigest() == settled["statement_hash"]
+        rows = list(csv.DictReader(io.StringIO(statement.text)))
+        total = sum(int(row["base_fen"]) * int(row["rate_bp"]) for row in rows if row["record"] == "line")
+        assert total == (6_001 + 5_999) * 800
+        assert settled["amount_fen"] == 960
+        told = await revenue.get(f"/settlements/{settlement}/statement")
+        assert (len(told["lines"]), told["sum_fen_e4"], told["amount_fen"]) == (4, total, 960)
+
+        fund = f"/communities/{town.community_id}"
+        body = {"category": "lighting", "amount_fen": 600, "purpose": "six LED lights", "receipt_hash": RECEIPT}
+        await revenue.accepted(f"{fund}/spendings", body)
+        assert (await revenue.refused(f"{fund}/spendings", body, 409))["code"] == "fund-too-small"
+        answer = await revenue.get(f"{fund}/fund")
+        assert (answer["income_fen"], answer["spent_fen"], answer["balance_fen"]) == (960, 600, 360)
+        assert [movement["amount_fen"] for movement in answer["movements"]["items"]] == [960, -600]
+        verified = await revenue.get("/ledger/verify")
+        assert verified["ok"]
+        assert verified["cities"][0]["entries"] == 6
+
+        async def published() -> bool:
+            topics = Counter([d["topic"] async for d in mongo.db["events"].find({"published": {"$gt": 0}})])
+            return topics == {"agreement-signed": 1, "rebate-accrued": 4, "rebate-settled": 1, "fund-spent": 1}
+
+        await eventually(published, "every event is on its topic, once")
+
+
+async def suspended(revenue: Client, count: int) -> bool:
+    return len(await revenue.all("/suspense")) == count
+
+
+async def lines(revenue: Client, count: int) -> bool:
+    return len(await revenue.all("/ledger/entries", limit=2)) == count
+
+
+async def test_a_batch_twice_reordered_and_in_two_instances(
+    revenue: Client, ledger: Ledger, mongo: Mongo, town: Town
+) -> None:
+    """Promise 1: whatever comes twice, in another order, or to two instances at once, has one effect."""
+    await revenue.accepted("/agreements", town.terms())
+    story: list[Event] = []
+    for n in range(20):
+        shift = town.shift(wage_fen=5_000 + n)
+        story += [shift, *(shift.model_copy(update={"revision": r, "wage_fen": 4_000 + n * r}) for r in (3, 2))]
+    batch = envelopes(story)
+    events = EventLog(mongo.db, "revenue")
+    other = Ledger(mongo, lambda session: MongoLedger(mongo.db, events, session), lambda: NOW)
+    refused = await asyncio.gather(
+        ledger.apply(batch), other.apply(batch[::-1]), ledger.apply(batch[:30]), other.apply(batch[10:])
+    )
+    assert [list(each) for each in refused] == [[], [], [], []]
+    entries = await revenue.all("/ledger/entries", limit=50)
+    assert sum(entry["amount_fen_e4"] for entry in entries) == sum(4_000 + n * 3 for n in range(20)) * 800
+    assert await mongo.db["events"].count_documents({"topic": "rebate-accrued"}) == len(entries)
+    await healthy(mongo)
+
+
+async def test_a_lost_database_in_the_middle_leaves_nothing_behind(
+    revenue: Client, ledger: Ledger, mongo: Mongo, town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each write of the batch fails in turn; then nothing stands, and the same batch comes again and stands once."""
+    await revenue.accepted("/agreements", town.terms())
+    batch = envelopes([town.shift(), town.shift(wage_fen=0, base_fen=1), *town.parties()])
+    for step in ("append", "add_to_books", "publish", "save_shifts"):
+
+        async def fails(*_args: Any, **_kwargs: Any) -> None:
+            raise AutoReconnect("the connection was lost")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(MongoLedger, step, fails)
+            with pytest.raises(Exception, match="did not answer"):
+                await ledger.apply(batch)
+        assert await mongo.db["entries"].count_documents({}) == 0
+        assert await mongo.db["shifts"].count_documents({}) == 0
+        assert await mongo.db["books"].count_documents({}) == 0
+    for _ in range(2):
+        await ledger.apply(batch)
+    assert await mongo.db["entries"].count_documents({}) == 1
+    await healthy(mongo)
+
+
+async def test_an_unusable_revision_is_refused_and_the_rest_stands(revenue: Client, ledger: Ledger, town: Town) -> None:
+    await revenue.accepted("/agreements", town.terms())
+    shift = town.shift()
+    await ledger.apply(envelopes([shift]))
+    batch = envelopes([town.shift(), shift.model_copy(update={"wage_fen": 1}), town.shift()])
+    [refusal] = await ledger.apply(batch)
+    assert refusal.envelope is batch[1]
+    assert "another content" in refusal.detail
+    assert await lines(revenue, 3)
+
+
+async def test_more_waiting_shifts_than_one_transaction_takes(
+    revenue: Client, ledger: Ledger, mongo: Mongo, town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accrue, "RELEASE_MAX", 7)
+    await ledger.apply(envelopes([town.shift() for _ in range(30)]))
+    await revenue.accepted("/agreements", town.terms())
+    await eventually(lambda: lines(revenue, 30), "all shifts are released")
+    assert await suspended(revenue, 0)
+    assert await mongo.db["agreements"].count_documents({"release_pending": True}) == 0
+    await healthy(mongo)
+
+
+async def test_signing_while_shifts_come_drops_none(revenue: Client, ledger: Ledger, mongo: Mongo, town: Town) -> None:
+    """A shift that finds no agreement while one is being signed must not be left in suspense."""
+    batches = [envelopes([town.shift() for _ in range(5)]) for _ in range(10)]
+
+    async def come() -> None:
+        for batch in batches:
+            await ledger.apply(batch)
+
+    async def sign() -> None:
+        while (await revenue.post("/agreements", town.terms())).status_code == 503:
+            pass
+
+    await asyncio.gather(come(), sign())
+    assert await lines(revenue, 50)
+    assert await suspended(revenue, 0)
+    await healthy(mongo)
+
+
+async def test_settling_while_shifts_come_loses_none(revenue: Client, ledger: Ledger, mongo: Mongo, town: Town) -> None:
+    """An entry is in the month's statement, or in the next month; never in a closed one."""
+    await revenue.accepted("/agreements", town.terms())
+
+    async def come() -> None:
+        for _ in range(10):
+            await ledger.apply(envelopes([town.shift() for _ in range(5)]))
+
+    async def settle() -> int:
+        while (response := await revenue.post("/settlements", town.month("2026-03"))).status_code == 503:
+            pass
+        return response.status_code
+
+    _, status = await asyncio.gather(come(), settle())
+    assert status == 201
+    await revenue.accepted("/settlements", town.month("2026-04"))
+    settled = await revenue.all("/settlements")
+    assert sum(settlement["entries"] for settlement in settled) == 50
+    assert sum(settlement["sum_fen_e4"] for settlement in settled) == 50 * 6_000 * 800
+    await healthy(mongo)
+
+
+async def test_a_month_is_settled_once_by_a_crowd(revenue: Client, ledger: Ledger, mongo: Mongo, town: Town) -> None:
+    await revenue.accepted("/agreements", town.terms())
+    await ledger.apply(envelopes([town.shift()]))
+    answers = await asyncio.gather(*(revenue.post("/settlements", town.month("2026-03")) for _ in range(6)))
+    assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 5}
+    [settlement] = await revenue.all("/settlements")
+    assert all(
+        settlement["settlement_id"] in answer.json()["detail"] for answer in answers if answer.status_code == 409
+    )
+    await healthy(mongo)
+
+
+async def test_a_fund_is_not_overdrawn_by_a_crowd(settings: Settings, ledger: Ledger, mongo: Mongo, town: Town) -> None:
+    """Two instances of the service, which share nothing but the database."""
+    async with (
+        served(create(without_broker(settings), lambda: NOW)) as one,
+        served(create(without_broker(settings), lambda: NOW)) as other,
+    ):
+        await one.accepted("/agreements", town.terms())
+        await ledger.apply(envelopes([town.shift(wage_fen=12_500)]))
+        await one.accepted("/settlements", town.month("2026-03"))
+        path = f"/communities/{town.community_id}/spendings"
+        body = {"category": "clinic", "amount_fen": 300, "purpose": "a clinic", "receipt_hash": RECEIPT}
+
+        async def spend(client: Client) -> int:
+            while (response := await client.post(path, body)).status_code == 503:
+                pass
+            return response.status_code
+
+        statuses = await asyncio.gather(*(spend(client) for client in (one, other) * 5))
+        assert Counter(statuses) == {201: 3, 409: 7}
+        fund = await one.get(f"/communities/{town.community_id}/fund")
+        assert (fund["income_fen"], fund["balance_fen"]) == (1_000, 100)
+    await healthy(mongo)
+
+
+async def test_a_retried_command_is_answered_once(revenue: Client, mongo: Mongo, town: Town) -> None:
+    first = await revenue.accepted("/agreements", town.terms(), key="the-same-key")
+    assert await revenue.accepted("/agreements", town.terms(), key="the-same-key") == first
+    reused = await revenue.post("/agreements", town.terms(rate_bp=900), key="the-same-key")
+    assert (reused.status_code, reused.json()["code"]) == (422, "idempotency-key-reused")
+    assert await mongo.db["agreements"].count_documents({}) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "says"),
+    [
+        ({"rate_bp": 499}, "rate_bp", "500..1500"),
+        ({"rate_bp": 1501}, "rate_bp", "500..1500"),
+        ({"rate_bp": 10**30}, "rate_bp", "500..1500"),
+        ({"rate_bp": 800.5}, "rate_bp", "integer"),
+        ({"rate_bp": "800"}, "rate_bp", "integer"),
+        ({"base": "profit"}, "base", "wages"),
+        ({"valid_from": "2026-02-30"}, "valid_from", "date"),
+        ({"valid_until": "2025-12-31"}, "valid_until", "valid_from"),
+        ({"employer_id": "x"}, "employer_id", "pattern"),
+        ({"signatories": {"federation": "F", "employer": "E"}}, "signatories.community", "given"),
+        ({"valid_to": "2026-12-31"}, "valid_to", "no such field"),
+    ],
+)
+async def test_bad_agreements_are_refused_by_field(
+    revenue: Client, town: Town, given: dict[str, Any], field: str, says: str
+) -> None:
+    problem = await revenue.refused("/agreements", town.terms(**given), 422)
+    assert [error["field"] for error in problem["errors"]] == [field]
+    assert says in problem["errors"][0]["expected"]
+    assert await revenue.all("/agreements") == []
+
+
+async def test_an_overlap_names_the_standing_dates(revenue: Client, town: Town) -> None:
+    await revenue.accepted("/agreements", town.terms(valid_until="2026-06-30"))
+    problem = await revenue.refused("/agreements", town.terms(valid_from="2026-06-30"), 409)
+    assert problem["errors"][0]["field"] == "valid_from"
+    assert "2026-01-01 to 2026-06-30" in problem["errors"][0]["expected"]
+    await revenue.accepted("/agreements", town.terms(valid_from="2026-07-01"))
+    assert sorted(a["version"] for a in await revenue.all("/agreements", limit=1)) == [1, 2]
+
+
+async def test_what_else_is_refused(revenue: Client, town: Town) -> None:
+    await revenue.refused("/settlements", town.month("2026-03"), 422)
+    await revenue.accepted("/agreements", town.terms())
+    for month in ("2026-13", "2026-3", "2026-05", "2099-01"):
+        problem = await revenue.refused("/settlements", town.month(month), 422)
+        assert problem["errors"][0]["field"] == "month"
+    stranger = f"/communities/{new_id('community')}"
+    spending = {"category": "clinic", "amount_fen": 1, "purpose": "p", "receipt_hash": RECEIPT}
+    await revenue.refused(f"{stranger}/spendings", spending, 404)
+    assert (await revenue.http.get(f"{stranger}/fund")).status_code == 404
+    assert (await revenue.http.get(f"/settlements/{new_id('settlement')}/statement")).status_code == 404
+    assert (await revenue.http.get("/ledger/entries", params={"cursor": "AAAA"})).status_code == 422
+    assert await revenue.all("/settlements") == []
+
+
+async def test_tampering_in_the_database_is_found(revenue: Client, ledger: Ledger, mongo: Mongo, town: Town) -> None:
+    await revenue.accepted("/agreements", town.terms())
+    await ledger.apply(envelopes([town.shift(), town.shift(), town.shift(started_at=WORKED + timedelta(days=31))]))
+    await revenue.accepted("/settlements", town.month("2026-03"))
+    assert (await revenue.get("/ledger/verify"))["ok"]
+    entry = await mongo.db["entries"].find_one({"seq": 2})
+    assert entry
+    for change in (
+        {"rebate.base_fen": entry["rebate"]["base_fen"] + 1},
+        {"rebate.worked_day": date(2026, 3, 10).isoformat()},
+        {"month": "2026-04"},
+        {"posted_at": NOW + timedelta(milliseconds=1)},
+        {"postings": entry["postings"][::-1]},
+    ):
+        await mongo.db["entries"].update_one({"_id": entry["_id"]}, {"$set": change})
+        verified = await revenue.get("/ledger/verify", city=YANTAI)
+        assert not verified["ok"], change
+        assert verified["cities"][0]["findings"]
+        await mongo.db["entries"].replace_one({"_id": entry["_id"]}, entry)
+    await mongo.db["entries"].delete_one({"seq": 4})
+    assert not (await revenue.get("/ledger/verify"))["ok"]
