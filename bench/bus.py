@@ -19,7 +19,7 @@ from shared.contracts.registry import SeekerRegistered
 from shared.contracts.topics import partition_of
 from shared.kernel.clock import system_clock
 from shared.kernel.ids import new_id
-from shared.messaging.bus import Bus
+from shared.messaging.bus import PRODUCER_BATCH_MAX_BYTES, Bus
 from shared.messaging.consume import Refusal
 from shared.messaging.events import EventLog
 from shared.runtime.mongo import Mongo
@@ -50,7 +50,12 @@ async def bench_bus(round_number: int) -> list[Measured]:
 
 
 async def _bare(settings: Settings, messages: Sequence[Message]) -> float:
-    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all")
+    producer = AIOKafkaProducer(
+        bootstrap_servers=settings.kafka,
+        acks="all",
+        max_batch_size=PRODUCER_BATCH_MAX_BYTES,
+        max_request_size=PRODUCER_BATCH_MAX_BYTES * 2,
+    )
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, auto_offset_reset="earliest", fetch_max_wait_ms=20)
     await producer.start()
     await consumer.start()

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from services.matching import use_cases
 from services.matching.domain import BEST_POSTS, TOP_SEEKERS, EntityKind, Failure, Parts, RankedPost, RankedSeeker
 from services.matching.domain.rules import Reason, Unit
-from services.matching.errors import PositionInvalidError
+from services.matching.errors import PositionInvalid
 from services.matching.facts import KIND_OF_TOPIC
 from services.matching.use_cases import Live
 from shared.contracts.fields import City
@@ -153,17 +153,17 @@ class Reader:
         """Wait for a position, if one is asked for.
 
         Raises:
-            PositionInvalidError, NotFreshYetError
+            PositionInvalid, NotFreshYet
         """
         if after is None:
             return
         try:
             position = Position.parse(after)
         except ValueError as error:
-            raise PositionInvalidError(str(error)) from None
+            raise PositionInvalid(str(error)) from None
         kind = KIND_OF_TOPIC.get(position.topic)
         if kind is None:
-            raise PositionInvalidError(f"a topic that matching consumes: {', '.join(KIND_OF_TOPIC)}")
+            raise PositionInvalid(f"a topic that matching consumes: {', '.join(KIND_OF_TOPIC)}")
         await use_cases.await_version(self.live, kind, position.entity_id, position.version, timeout_ms)
 
 

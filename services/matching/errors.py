@@ -11,7 +11,7 @@ class MatchingError(ServiceError):
     """Root of the service's errors."""
 
 
-class PostUnknownError(MatchingError):
+class PostUnknown(MatchingError):
     """No event of this post was seen."""
 
     code: ClassVar[str] = "post-unknown"
@@ -24,7 +24,7 @@ class PostUnknownError(MatchingError):
         )
 
 
-class SeekerUnknownError(MatchingError):
+class SeekerUnknown(MatchingError):
     """No event of this seeker was seen."""
 
     code: ClassVar[str] = "seeker-unknown"
@@ -37,7 +37,7 @@ class SeekerUnknownError(MatchingError):
         )
 
 
-class PositionInvalidError(MatchingError):
+class PositionInvalid(MatchingError):
     """`after` is no position that matching could wait for."""
 
     code: ClassVar[str] = "position-invalid"
@@ -47,7 +47,7 @@ class PositionInvalidError(MatchingError):
         super().__init__("this position cannot be waited for", Fault("after", expected))
 
 
-class NotFreshYetError(MatchingError):
+class NotFreshYet(MatchingError):
     """The position was not reached in time."""
 
     code: ClassVar[str] = "not-fresh-yet"

@@ -27,7 +27,7 @@ from shared.kernel.week import mask_of
 M_PER_KM = 1000
 
 
-class UnusableError(Exception):
+class Unusable(Exception):
     """A valid event says something that no rule can work with; the message names the field, never its value."""
 
 
@@ -35,7 +35,7 @@ def _mask(field: str, spans: Sequence[WeekSpan]) -> int:
     try:
         return mask_of((span.day, span.start, span.to) for span in spans)
     except ValueError as error:
-        raise UnusableError(f"{field}: {error}") from None
+        raise Unusable(f"{field}: {error}") from None
 
 
 def _vector(point: Point) -> Vector:
@@ -127,7 +127,7 @@ def fact_of(event: Event) -> Fact:
     """What an event says.
 
     Raises:
-        UnusableError: its hours are no week.
+        Unusable: its hours are no week.
         KeyError: matching does not consume this kind of event.
     """
     kind, says = _SAYS[type(event)]

@@ -8,7 +8,7 @@ import gc
 from collections.abc import Awaitable, Callable, Sequence
 
 from services.matching import metrics
-from services.matching.facts import UnusableError, fact_of
+from services.matching.facts import Unusable, fact_of
 from services.matching.ports import FactStore, News, RankingOutbox
 from services.matching.use_cases import Live, learn, load, publish_changes
 from shared.contracts.envelope import Envelope
@@ -38,7 +38,7 @@ class Events:
         for envelope in envelopes:
             try:
                 news.append(News(fact_of(envelope.event), envelope.time))
-            except UnusableError as error:
+            except Unusable as error:
                 refusals.append(Refusal(envelope, str(error)))
         await learn(news, live=self._live, facts=self._facts, clock=self._clock)
         return refusals

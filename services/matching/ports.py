@@ -37,7 +37,7 @@ class FactStore(Protocol):
         """All of them."""
 
     async def save(self, news: Sequence[News]) -> None:
-        """Keep those that are newer than what is kept, all in one transaction."""
+        """Keep those that are newer than what is kept, all in one transaction; each entity at most once."""
 
 
 class RankingOutbox(Protocol):

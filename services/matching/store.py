@@ -76,7 +76,7 @@ class MongoFacts:
         return [_news(kind, document) for document in documents]
 
     async def save(self, news: Sequence[News]) -> None:
-        """Keep what is newer, in one transaction. Raises `StoreUnavailable`."""
+        """Keep what is newer, in one transaction; each entity at most once. Raises `StoreUnavailable`."""
         by_kind: defaultdict[EntityKind, list[News]] = defaultdict(list)
         for item in news:
             by_kind[item.fact.kind].append(item)

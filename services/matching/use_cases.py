@@ -11,10 +11,10 @@ from services.matching import metrics
 from services.matching.domain import BEST_POSTS, TOP_SEEKERS, EntityKind, RankedPost, RankedSeeker, Verdict
 from services.matching.engine import Engine
 from services.matching.errors import (
-    NotFreshYetError,
-    PostUnknownError,
+    NotFreshYet,
+    PostUnknown,
     PublishedElsewhereError,
-    SeekerUnknownError,
+    SeekerUnknown,
     StartingError,
 )
 from services.matching.ports import FactStore, News, Published, RankingOutbox
@@ -109,24 +109,24 @@ async def await_version(live: Live, kind: EntityKind, entity_id: str, version: i
     """Wait until a version of an entity stands in the rankings.
 
     Raises:
-        NotFreshYetError: it did not within the time.
+        NotFreshYet: it did not within the time.
     """
     try:
         async with asyncio.timeout(timeout_ms / 1000):
             await live.reached(kind, entity_id, version)
     except TimeoutError:
-        raise NotFreshYetError(timeout_ms) from None
+        raise NotFreshYet(timeout_ms) from None
 
 
 def ranking(live: Live, post_id: str, now: datetime, limit: int = TOP_SEEKERS) -> list[RankedSeeker]:
     """The best seekers of a post.
 
     Raises:
-        PostUnknownError, StartingError
+        PostUnknown, StartingError
     """
     engine = live.at(now)
     if engine.city_of("post", post_id) is None:
-        raise PostUnknownError
+        raise PostUnknown
     return engine.ranking(post_id, limit)
 
 
@@ -134,11 +134,11 @@ def best_posts(live: Live, seeker_id: str, now: datetime, limit: int = BEST_POST
     """The best posts of a seeker.
 
     Raises:
-        SeekerUnknownError, StartingError
+        SeekerUnknown, StartingError
     """
     engine = live.at(now)
     if engine.city_of("seeker", seeker_id) is None:
-        raise SeekerUnknownError
+        raise SeekerUnknown
     return engine.best_posts(seeker_id, limit)
 
 
@@ -146,13 +146,13 @@ def why(live: Live, post_id: str, seeker_id: str, now: datetime) -> Verdict:
     """Why a seeker stands where she stands in a post's ranking, or why not at all.
 
     Raises:
-        PostUnknownError, SeekerUnknownError, StartingError
+        PostUnknown, SeekerUnknown, StartingError
     """
     engine = live.at(now)
     if engine.city_of("post", post_id) is None:
-        raise PostUnknownError
+        raise PostUnknown
     if engine.city_of("seeker", seeker_id) is None:
-        raise SeekerUnknownError
+        raise SeekerUnknown
     return engine.why(post_id, seeker_id)
 
 

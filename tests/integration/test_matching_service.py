@@ -224,14 +224,15 @@ async def test_facts_come_back_from_the_store_as_they_were(engines: Engines, own
     facts = MongoFacts(own)
     await facts.prepare()
     await facts.prepare()
-    city = cities.seeded_city(5, 300, 120) + cities.crowded_facts(6, 400)
+    city = cities.seeded_city(5, 300, 120) + cities.crowded_facts(6, 900)
     known = Programme()
     for fact in city:
         known.learn(fact)
     for start in range(0, len(city), 500):
-        await facts.save([News(fact, cities.NOW) for fact in city[start : start + 500]])
-    older = [Fact(fact.kind, fact.id, 0, fact.city, None) for fact in city]
-    await facts.save([News(fact, cities.NOW) for fact in older[:500]])
+        conflated = {(fact.kind, fact.id): fact for fact in city[start : start + 500]}
+        await facts.save([News(fact, cities.NOW) for fact in conflated.values()])
+    older = [Fact(fact.kind, fact.id, 0, fact.city, None) for fact in city[:400]]
+    await facts.save([News(fact, cities.NOW) for fact in older])
     loaded = await facts.load()
     assert {(item.fact.kind, item.fact.id): item.fact for item in loaded} == {
         (fact.kind, fact.id): fact for held in known.facts.values() for fact in held.values()

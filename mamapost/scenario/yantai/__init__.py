@@ -11,15 +11,13 @@ from datetime import date
 
 from mamapost.scenario.dice import Dice
 from mamapost.scenario.model import ROWS_MAX, Command, Scenario, Stage
-from mamapost.scenario.yantai import changes, refusals, training
-from mamapost.scenario.yantai import money as money_
-from mamapost.scenario.yantai import month as month_
+from mamapost.scenario.yantai import changes, money, refusals, training, work
 from mamapost.scenario.yantai.cast import Placing
-from mamapost.scenario.yantai.month import Correction, Shift
-from mamapost.scenario.yantai.placing import end_some, placings
 from mamapost.scenario.yantai.places import communities, employers
+from mamapost.scenario.yantai.placing import end_some, placings
 from mamapost.scenario.yantai.posts import posts
 from mamapost.scenario.yantai.women import women
+from mamapost.scenario.yantai.work import Correction, Shift
 
 NAME = "yantai"
 
@@ -60,19 +58,19 @@ class _Yantai:
         self.employers = employers(dice("employers"), scale, self.stations)
         self.women = women(dice("women"), scale, month, until)
         self.posts = posts(dice("posts"), scale, self.employers, until)
-        self.agreements = money_.agreements(dice("agreements"), month, self.posts)
+        self.agreements = money.agreements(dice("agreements"), month, self.posts)
         self.courses = training.courses(dice("courses"), scale, month, until, self.stations)
         self.enrolments = training.enrolments(dice("enrolments"), scale, month, self.courses, self.women)
         self.placings = self._place(dice("placements"))
         self.ended = end_some(dice("ends"), month, self.placings)
-        self.shifts = month_.shifts(dice("shifts"), month, self.placings)
-        self.corrected, self.corrected_again = month_.corrections(dice("corrections"), self.shifts)
+        self.shifts = work.shifts(dice("shifts"), month, self.placings)
+        self.corrected, self.corrected_again = work.corrections(dice("corrections"), self.shifts)
         self._after_the_month(dice("changes"), until)
-        self.rebates = money_.Rebates(self.agreements)
-        stands = month_.latest(self.shifts, self.corrected, self.corrected_again)
+        self.rebates = money.Rebates(self.agreements)
+        stands = work.latest(self.shifts, self.corrected, self.corrected_again)
         self.sums = self.rebates.by_pair(stands)
-        self.funds = money_.funds(self.sums)
-        self.spendings = money_.spendings(dice("spendings"), self.funds)
+        self.funds = money.funds(self.sums)
+        self.spendings = money.spendings(dice("spendings"), self.funds)
         self.bad = refusals.Refusals()
 
     def _place(self, dice: Dice) -> list[Placing]:
@@ -214,7 +212,7 @@ class _Yantai:
     def _settle(self) -> Iterator[Stage]:
         pairs = list(self.sums)
         settled = [
-            Command(f"settlement:{number}", "/settlements", money_.settlement(pair, self.month))
+            Command(f"settlement:{number}", "/settlements", money.settlement(pair, self.month))
             for number, pair in enumerate(pairs, 1)
         ]
         yield Stage("settlements", "revenue", tuple(settled), awaits="rebates")

@@ -34,7 +34,7 @@ def _seeker_change(dice: Dice, index: int, woman: Woman) -> Body:
         case 1:
             home = degrees(*near(dice, woman.district.lat, woman.district.lon, HOME_SPREAD))
             area = f"{woman.district.code}{dice.between(1, 12):03d}"
-            return {"home": point(home), "area": area, "person": {"address": f"示例新路{dice.between(1, 400)}号"}}
+            return {"home": point(home), "area": area, "person": {"address": f"示例路{dice.between(1, 400)}号"}}
         case 2:
             return {"pay_floor_fen": dice.between(24, 44) * 50, "commute_km": dice.pick((3, 5, 8, 12, 25))}
         case 3:
@@ -77,7 +77,9 @@ def withdrawals(dice: Dice, scale: float, women: Sequence[Woman], made: Sequence
     """Women who no longer look; a few of them hold a placement, which ends with it."""
     placed = {placing.woman.ref for placing in made}
     total = counted(WITHDRAWN, scale, 3)
-    leaving = dice.sample([placing for placing in made if placing.running], max(total * WITHDRAWN_PLACED_PERCENT // 100, 1))
+    leaving = dice.sample(
+        [placing for placing in made if placing.running], max(total * WITHDRAWN_PLACED_PERCENT // 100, 1)
+    )
     for placing in made:
         placing.withdrawn = any(placing.woman is left.woman for left in leaving)
     gone = list({placing.woman.ref: placing.woman for placing in leaving}.values())
@@ -109,7 +111,5 @@ def suspended(dice: Dice, employers: Sequence[Employer], made: Sequence[Placing]
     """Supervision stops one employer that has women at work: a labour contract is missing."""
     working = {placing.post.employer.ref for placing in made}
     employer = dice.pick([one for one in employers if one.ref in working] or list(employers))
-    command = Command(
-        f"{employer.ref}/suspend", f"/employers/@{employer.ref}/suspend", {"reason": "contract-missing"}
-    )
+    command = Command(f"{employer.ref}/suspend", f"/employers/@{employer.ref}/suspend", {"reason": "contract-missing"})
     return employer, [command]

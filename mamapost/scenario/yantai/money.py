@@ -12,7 +12,7 @@ from typing import Literal
 from mamapost.scenario.dice import Dice
 from mamapost.scenario.model import Body
 from mamapost.scenario.yantai.cast import Community, Employer, Post
-from mamapost.scenario.yantai.month import Shift
+from mamapost.scenario.yantai.work import Shift
 from shared.kernel.clock import month_of
 from shared.kernel.money import RATE_BP_MAX, RATE_BP_MIN, settle_e4
 

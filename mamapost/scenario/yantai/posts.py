@@ -108,8 +108,8 @@ def _hours(dice: Dice, kind: Kind) -> tuple[int, int]:
         mask = mask_of((day, start, end) for day in days)
     elif kind == "team":
         shift = dice.weighted(TEAM_HOURS)
-        days = range(1, TEAM_DAYS + 1 + dice.below(2))
-        mask = mask_of((day, start, end) for day in days for start, end in shift)
+        last_day = TEAM_DAYS + dice.below(2)
+        mask = mask_of((day, start, end) for day in range(1, last_day + 1) for start, end in shift)
     else:
         return 0, 0
     first, last = MIN_MINUTES_PERCENT[kind]

@@ -20,9 +20,9 @@ from mamapost.scenario.yantai.cast import (
     spans,
     years_before,
 )
-from mamapost.scenario.yantai.month import Correction, Shift
 from mamapost.scenario.yantai.money import PURPOSES, Agreement, Pair, settlement, spending
 from mamapost.scenario.yantai.training import Course, Enrolment
+from mamapost.scenario.yantai.work import Correction, Shift
 from shared.kernel.clock import month_of
 
 T = TypeVar("T")
@@ -198,7 +198,9 @@ def _placements(bad: Refusals, after: After) -> list[Command]:
         found.append(make(f"@{ref}", someone, 409, "post-closed", "post_id"))
     for post in first(post for post in after.posts if _full(post, after)):
         found.append(make(f"@{post.ref}", someone, 409, "no-seat-left", "post_id"))
-    for post in first(post for post in after.posts if post.employer is after.suspended and post.ref not in after.closed):
+    for post in first(
+        post for post in after.posts if post.employer is after.suspended and post.ref not in after.closed
+    ):
         found.append(make(f"@{post.ref}", someone, 409, "employer-suspended", "post_id"))
     return found
 
@@ -285,10 +287,10 @@ def training_singles(bad: Refusals, held: Sequence[Course], taken: Sequence[Enro
         bad.single(seats, again, 409, "already-enrolled", "seeker_id"),
         bad.single(seats, {"seeker_id": f"skr-{NOBODY}"}, 422, "seeker-unknown", "seeker_id"),
         bad.single("/courses", {**course.body, "level": 6}, 422, "course-invalid", "level"),
+        bad.single("/courses", {**course.body, "ends_at": course.body["starts_at"]}, 422, "course-invalid", "ends_at"),
         bad.single(
-            "/courses", {**course.body, "ends_at": course.body["starts_at"]}, 422, "course-invalid", "ends_at"
+            f"/enrolments/@{enrolment.ref}/assess", {"result": "passed"}, 409, "already-assessed", "enrolment_id"
         ),
-        bad.single(f"/enrolments/@{enrolment.ref}/assess", {"result": "passed"}, 409, "already-assessed", "enrolment_id"),
         bad.single("/certificates", certificate, 409, "already-certified", "enrolment_id"),
         bad.single(
             "/certificates", {**certificate, "valid_until": "2001-01-01"}, 422, "validity-invalid", "valid_until"

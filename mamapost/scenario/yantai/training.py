@@ -42,9 +42,7 @@ class Enrolment:
     valid_until: date | None
 
 
-def courses(
-    dice: Dice, scale: float, month: date, usable_until: date, stations: Sequence[Station]
-) -> list[Course]:
+def courses(dice: Dice, scale: float, month: date, usable_until: date, stations: Sequence[Station]) -> list[Course]:
     """Afternoons in a station. A course runs on: it has begun when the scenario is played, so that exams can be held,
     and has not ended, so that seats can be taken."""
     found = []
@@ -68,7 +66,9 @@ def courses(
     return found
 
 
-def enrolments(dice: Dice, scale: float, month: date, held: Sequence[Course], women: Sequence[Woman]) -> list[Enrolment]:
+def enrolments(
+    dice: Dice, scale: float, month: date, held: Sequence[Course], women: Sequence[Woman]
+) -> list[Enrolment]:
     """Women who lack the skill take the course; who is certified holds it from then on.
 
     The order goes round the courses, so that the seats of one course are not all taken at the same moment.

@@ -1,5 +1,5 @@
 """The women who were canvassed. All personal data is made up, and plainly so: names are `测试0001`, telephone numbers
-begin with 000, which no network in China gives out."""
+begin with +000, which is no country."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _woman(dice: Dice, number: int, month: date, usable_until: date) -> Woman:
 
 def phone(number: int) -> str:
     """A telephone number that cannot be anyone's."""
-    return f"000-{number // 10_000:04d}-{number % 10_000:04d}"
+    return f"+000-{number // 10_000:04d}-{number % 10_000:04d}"
 
 
 def free_hours(dice: Dice) -> int:

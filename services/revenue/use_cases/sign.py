@@ -61,7 +61,7 @@ async def sign_agreement(command: SignAgreement, *, store: LedgerStore, now: dat
         )
     await store.add_agreement(agreement, command.signatories, now)
     [envelope] = await store.publish([_signed(agreement, now)], now)
-    if False and await release_waiting(agreement, "", store=store, now=now) is not None:
+    if await release_waiting(agreement, "", store=store, now=now) is not None:
         await store.postpone_release(agreement)
     return envelope
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services.matching.domain import Certificate, Employer, Fact, Placement, Post, Seeker, Shift, Station
-from services.matching.facts import CONSUMED, KIND_OF_TOPIC, UnusableError, fact_of
+from services.matching.facts import CONSUMED, KIND_OF_TOPIC, Unusable, fact_of
 from shared.contracts import registry, training
 from shared.kernel.week import mask_of
 from tests.unit.matching.wire import (
@@ -93,7 +93,7 @@ def test_the_other_kinds() -> None:
 def test_hours_that_are_no_week_are_refused_by_field(
     event: registry.SeekerRegistered | registry.PostOpened,
 ) -> None:
-    with pytest.raises(UnusableError, match=r"^(free|hours): to: expected a time after"):
+    with pytest.raises(Unusable, match=r"^(free|hours): to: expected a time after"):
         fact_of(event)
 
 

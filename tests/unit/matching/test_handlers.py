@@ -90,9 +90,9 @@ async def test_a_defect_is_shown_not_swallowed() -> None:
         await eventually(lambda: ticker.state == "down", "readiness says so")
 
 
-async def test_a_stop_while_the_store_is_away_is_not_held_up() -> None:
+async def test_a_stop_while_the_store_is_away_is_not_held_up(monkeypatch: pytest.MonkeyPatch) -> None:
     facts = Facts()
-    facts.prepare = failing(10**6, facts.prepare)  # type: ignore[method-assign]
+    monkeypatch.setattr(facts, "prepare", failing(10**6, facts.prepare))
     async with asyncio.timeout(5), ticking(facts, Outbox()) as (ticker, _, bus):
         await asyncio.sleep(0)
         assert ticker.state == "starting"

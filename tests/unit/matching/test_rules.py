@@ -243,6 +243,6 @@ def test_vector_distances_are_the_scalar_ones_bit_for_bit() -> None:
     seekers.home = np.array(homes, dtype=np.float64).T.copy()
     seekers.limit = np.full(len(homes), 100_000, np.int64)
     place = vector_of(Place(37.46, 121.44))
-    posts.place[:, 0] = place
+    posts.place[:, 0], posts.placed[0] = place, True
     metres, _ = _distance(seekers, posts, np.arange(len(homes)), np.array([0]))
     assert metres.tolist() == [distance_m(home, place) for home in homes]

@@ -12,10 +12,10 @@ from services.matching import use_cases
 from services.matching.domain import Fact
 from services.matching.engine import Engine
 from services.matching.errors import (
-    NotFreshYetError,
-    PostUnknownError,
+    NotFreshYet,
+    PostUnknown,
     PublishedElsewhereError,
-    SeekerUnknownError,
+    SeekerUnknown,
     StartingError,
 )
 from services.matching.ports import News, Published
@@ -141,11 +141,11 @@ async def test_nobody_is_answered_before_the_state_is_loaded() -> None:
 
 async def test_unknown_ids_are_told_apart(world: World) -> None:
     await world.learn(it(1))
-    with pytest.raises(PostUnknownError):
+    with pytest.raises(PostUnknown):
         use_cases.why(world.live, "pst-9", "skr-9", NOW)
-    with pytest.raises(SeekerUnknownError):
+    with pytest.raises(SeekerUnknown):
         use_cases.why(world.live, "pst-1", "skr-9", NOW)
-    with pytest.raises(SeekerUnknownError):
+    with pytest.raises(SeekerUnknown):
         use_cases.best_posts(world.live, "skr-9", NOW)
 
 
@@ -160,7 +160,7 @@ async def test_a_reader_waits_until_the_version_is_applied(world: World) -> None
 
 
 async def test_a_wait_is_bounded(world: World) -> None:
-    with pytest.raises(NotFreshYetError) as raised:
+    with pytest.raises(NotFreshYet) as raised:
         await use_cases.await_version(world.live, "seeker", "skr-1", 1, 10)
     assert raised.value.retryable
 

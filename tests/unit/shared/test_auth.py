@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.runtime.auth import TOKENS_MAX, Tokens, Unauthorized, hash_of
+from shared.runtime.auth import TOKENS_MAX, Holder, Tokens, Unauthorized, hash_of
 
 SECRET = "s3cret-9f2b7c"
 
@@ -22,7 +22,7 @@ def test_a_holder_has_the_scopes_of_the_line(file: Path) -> None:
     )
     tokens = Tokens(file, host="0.0.0.0")  # noqa: S104  # a service in a container
     holder = tokens.holder(f"Bearer {SECRET}")
-    assert (holder.name, holder.scopes) == ("hr-system", {"read", "write"})
+    assert holder == Holder("hr-system", frozenset({"read", "write"}))
     assert tokens.holder("bearer other").scopes == {"personal"}
 
 

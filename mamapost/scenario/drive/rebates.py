@@ -1,0 +1,70 @@
+"""Waits until revenue has heard of all shifts: a settlement closes the month; what comes later belongs to the next."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+
+from mamapost.scenario.drive.sending import Sender, Undelivered
+
+POLL_S = 0.1
+"""Pause before the end of the ledger is read again."""
+
+PAGE_LIMIT = 200
+"""What the services allow at most."""
+
+Line = tuple[str, str, int]
+"""Kind of a ledger entry, shift id, revision."""
+
+
+class Rebates:
+    """Which lines the ledger will hold, by what was accepted so far."""
+
+    def __init__(self) -> None:
+        self._revisions: defaultdict[str, dict[int, bool]] = defaultdict(dict)
+
+    def add(self, shift_id: str, revision: int, *, accrues: bool) -> None:
+        """A revision of a shift was accepted."""
+        self._revisions[shift_id][revision] = accrues
+
+    def lines(self) -> set[Line]:
+        """The last line of each shift that has one: the accrual of its last revision, or the reversal of the last that
+        accrued."""
+        wanted: set[Line] = set()
+        for shift_id, accrues in self._revisions.items():
+            accrued = max((revision for revision, does in accrues.items() if does), default=None)
+            if accrued is not None:
+                kind = "accrual" if accrued == max(accrues) else "reversal"
+                wanted.add((kind, shift_id, accrued))
+        return wanted
+
+
+async def await_lines(sender: Sender, wanted: set[Line], timeout_s: float) -> None:
+    """Read the ledger until it holds all the lines.
+
+    Args:
+        timeout_s: without any of them coming.
+
+    Raises:
+        Undelivered: no further line came for so long, or revenue did not answer.
+    """
+    missing = set(wanted)
+    query = {"kinds": "rebates", "limit": str(PAGE_LIMIT)}
+    until = time.monotonic() + timeout_s
+    while missing:
+        answer = await sender.get("/ledger/entries", query)
+        items = answer.document.get("items")
+        if answer.status != 200 or not isinstance(items, list):
+            raise Undelivered("revenue", "GET /ledger/entries", f"{answer.status} {answer.code}", timeout_s)
+        before = len(missing)
+        missing -= {(item["kind"], item["shift_id"], item["revision"]) for item in items}
+        following = answer.document.get("next")
+        if len(missing) < before or following:
+            until = time.monotonic() + timeout_s
+        if following:
+            query["cursor"] = str(following)
+        elif time.monotonic() > until:
+            raise Undelivered("revenue", f"{len(missing)} of {len(wanted)} rebates", "not in the ledger", timeout_s)
+        else:
+            await asyncio.sleep(POLL_S)
