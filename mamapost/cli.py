@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import sys
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -166,7 +165,3 @@ def _fail(message: str) -> None:
 def main() -> None:
     """Entry point of the console script."""
     app(prog_name="mamapost")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

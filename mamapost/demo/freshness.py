@@ -19,6 +19,15 @@ WAIT_MS = 10_000
 """Longest freshness wait of one probe, the most that matching allows."""
 
 
+@dataclass(frozen=True, slots=True)
+class AcceptedProbe:
+    """The answer to a probe's command."""
+
+    topic: str
+    event_id: str
+    position: str
+
+
 @dataclass(slots=True)
 class Freshness:
     """What the probes measured.
@@ -43,7 +52,7 @@ async def probe(
     post_id: str,
     new_key: Callable[[int], str],
     on_probe: Callable[[], None],
-) -> tuple[Freshness, list[dict[str, str]]]:
+) -> tuple[Freshness, list[AcceptedProbe]]:
     """Change seekers one after the other, and wait each time until rankings show the change.
 
     Returns:
@@ -60,17 +69,18 @@ async def probe(
         )
         changed.raise_for_status()
         answered = time.perf_counter()
-        answer = changed.json()
+        body = changed.json()
+        answer = AcceptedProbe(body["topic"], body["event_id"], body["position"])
         fresh = await matching.get(
-            f"/posts/{post_id}/ranking", params={"after": answer["position"], "timeout_ms": str(WAIT_MS), "limit": "10"}
+            f"/posts/{post_id}/ranking", params={"after": answer.position, "timeout_ms": str(WAIT_MS), "limit": "10"}
         )
-        result.check.compare(f"answer for {answer['position']}", fresh.status_code, 200)
+        result.check.compare(f"answer for {answer.position}", fresh.status_code, 200)
         result.answer_ms.append((answered - sent) * 1000)
         result.fresh_ms.append((time.perf_counter() - answered) * 1000)
         answers.append(answer)
         on_probe()
-    await reader.wait_for([answer["event_id"] for answer in answers], 30)
-    wanted = {answer["event_id"] for answer in answers}
+    await reader.wait_for([answer.event_id for answer in answers], 30)
+    wanted = {answer.event_id for answer in answers}
     for envelope in reader.of(SeekerRegistered):
         if envelope.id in wanted:
             result.topic_ms.append((reader.arrived_at[envelope.id] - envelope.time).total_seconds() * 1000)

@@ -36,7 +36,7 @@ def settle_e4(sum_e4: int) -> tuple[int, int]:
         `-5_000 <= carry_fen_e4 <= 5_000`. The carry goes into the next month.
     """
     amount, rest = divmod(sum_e4, E4)
-    if rest >= E4 // 2:
+    if rest > E4 // 2 or (rest == E4 // 2 and amount % 2 == 1):
         amount += 1
         rest -= E4
     return amount, rest

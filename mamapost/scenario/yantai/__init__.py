@@ -245,8 +245,8 @@ def _stage(name: str, commands: Sequence[Command]) -> Stage:
 
 
 def _mixed(good: Sequence[Command], bad: Sequence[Command]) -> list[Command]:
-    """Bad rows spread evenly among good ones."""
-    step = len(good) // (len(bad) + 1)
+    """Bad rows spread evenly among the first half of the good ones, which no CSV holds."""
+    step = len(good) // 2 // (len(bad) + 1)
     rows = list(good)
     for index in range(len(bad) - 1, -1, -1):
         rows.insert((index + 1) * step, bad[index])

@@ -134,7 +134,7 @@ def shift_rows(bad: Refusals, recorded: Sequence[Shift]) -> list[tuple[Shift, Co
         ({**good, **turned}, "shift-times-invalid", "ended_at"),
         ({**good, **future}, "shift-times-invalid", "ended_at"),
         ({**good, "verdict": "asleep"}, "invalid", "verdict"),
-        ({**good, "verdict": "no-show", "output_fen": 100}, "no-show-with-output", "output_fen"),
+        ({**without, "verdict": "no-show", "output_fen": 100}, "no-show-with-output", "output_fen"),
     ]
     return [(shift, bad.row(path, body, code, field)) for body, code, field in rows]
 
