@@ -44,13 +44,12 @@ def run_up(data_dir: Path) -> None:
 
 def _print_urls(console: Console, local: Running, data_dir: Path) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("part", "where", "to read"):
-        table.add_column(column, no_wrap=True)
+    table.add_column("part", no_wrap=True)
+    table.add_column("where", overflow="fold")
     for service in SERVICES:
-        url = local.fleet.url(service)
-        table.add_row(service, url, f"{url}/docs")
-    table.add_row("broker", local.engines.urls.kafka, "`mamapost topics` lists the topics")
-    table.add_row("database", local.engines.urls.mongo, "")
-    table.add_row("data, logs", str(data_dir), "")
+        table.add_row(service, f"{local.fleet.url(service)}/docs")
+    table.add_row("broker", local.engines.urls.kafka)
+    table.add_row("database", local.engines.urls.mongo)
+    table.add_row("data and logs", str(data_dir))
     console.print(table)
-    console.print("Ctrl-C stops all; data is kept.")
+    console.print("`mamapost topics` lists what can be subscribed to. Ctrl-C stops all; data is kept.")

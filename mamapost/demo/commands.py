@@ -34,7 +34,7 @@ def check_commands(accepted: Iterable[Accepted], reader: Reader) -> list[Check]:
     "Exactly one" is one event id for the position that was answered; the same event may be delivered twice (at least
     once), which is counted apart and is harmless, since its id and version are the same.
     """
-    has_event = Check("every accepted command has exactly one event on its topic")
+    has_event = Check("every accepted command has exactly one event")
     by_position: defaultdict[str, set[str]] = defaultdict(set)
     for envelope in reader.events.values():
         by_position[str(Position.of(envelope.event))].add(envelope.id)
@@ -42,13 +42,13 @@ def check_commands(accepted: Iterable[Accepted], reader: Reader) -> list[Check]:
     for command in accepted:
         answered.add(command.position)
         has_event.compare(command.position, sorted(by_position[command.position]), [command.event_id])
-    has_command = Check("every event stems from an accepted command or from another event")
+    has_command = Check("every event has its command or cause")
     for envelope in reader.events.values():
         has_command.count += 1
         derived = envelope.event.topic in DERIVED or _follows(envelope.event)
         if not derived and str(Position.of(envelope.event)) not in answered:
             has_command.fail(f"{Position.of(envelope.event)} was never answered to a command")
-    valid = Check("every message on a topic is a valid event; no dead letter")
+    valid = Check("every message is a valid event, no dead letter")
     valid.count = sum(reader.deliveries.values()) + len(reader.undecodable)
     for message in reader.undecodable:
         valid.fail(message)
@@ -68,7 +68,7 @@ def check_privacy(markers: Mapping[str, str], reader: Reader, log_dir: Path) -> 
     Args:
         markers: a piece of text that stands in every personal text of its kind, and the kind.
     """
-    check = Check("no personal data on a topic, in a dead letter or in a log")
+    check = Check("no personal data on topics or in logs")
     places = [(topic, b"\n".join(messages)) for topic, messages in reader.raw.items()]
     places += [(f"log of {file.stem}", file.read_bytes()) for file in sorted(log_dir.glob("*.log"))]
     for where, content in places:

@@ -58,7 +58,7 @@ async def probe(
     Returns:
         What was measured, and the answers to the commands.
     """
-    result = Freshness(Check("a changed seeker is in fresh rankings when `after=` answers"))
+    result = Freshness(Check("`after=` answered with fresh rankings"))
     answers = []
     for number, seeker_id in enumerate(seeker_ids[:PROBES]):
         sent = time.perf_counter()

@@ -129,10 +129,10 @@ async def check_rankings(matching: httpx.AsyncClient, events: Iterable[Envelope]
         for item in await items(matching, "/best-posts")
     }
     expected = await asyncio.to_thread(expected_lists, list(events), at)
-    rankings = Check("every post's ranking (top 50) equals the pure function")
+    rankings = Check("every post's top 50 equals the pure function")
     for post_id in served_rankings.keys() | expected.rankings.keys():
         rankings.compare(f"ranking of {post_id}", served_rankings.get(post_id), expected.rankings.get(post_id))
-    lists = Check("every seeker's best posts (top 20) equal the pure function")
+    lists = Check("every seeker's best 20 equal the pure function")
     for seeker_id in served_lists.keys() | expected.best_posts.keys():
         lists.compare(f"list of {seeker_id}", served_lists.get(seeker_id), expected.best_posts.get(seeker_id))
     filled = sum(map(len, expected.rankings.values()))

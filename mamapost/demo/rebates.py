@@ -46,7 +46,7 @@ async def check_rebates(registry: httpx.AsyncClient, revenue: httpx.AsyncClient,
 
 def _wages(shifts: list[Item], placements: dict[str, Item]) -> Check:
     """Her pay is what her placement's terms say, whatever rebate was accrued on it."""
-    check = Check("no woman's pay changed: wage of each shift = terms of her placement")
+    check = Check("no woman's pay changed: shift = placement's terms")
     for shift in shifts:
         pay = placements[shift["placement_id"]]["pay"]
         if shift["verdict"] == "no-show":
@@ -82,7 +82,7 @@ def expected_by_shift(shifts: list[Item], agreements: list[Item]) -> dict[str, i
 
 
 def _ledger(shifts: list[Item], agreements: list[Item], entries: list[Item]) -> Check:
-    check = Check("ledger: net of each shift = base × rate of its agreement, exact")
+    check = Check("ledger: each shift = base × rate, exact")
     posted: defaultdict[str, int] = defaultdict(int)
     for entry in entries:
         if entry["kind"] in ("accrual", "reversal"):
@@ -94,7 +94,7 @@ def _ledger(shifts: list[Item], agreements: list[Item], entries: list[Item]) -> 
 
 
 def _audit(verified: Item) -> Check:
-    check = Check("ledger: hash chain, debits = credits, running totals (read again whole)")
+    check = Check("ledger: chain, debits = credits, totals")
     for city in verified["cities"]:
         check.count += city["entries"]
         check.compare(f"credits of {city['city']}", city["credits_fen_e4"], city["debits_fen_e4"])
@@ -105,7 +105,7 @@ def _audit(verified: Item) -> Check:
 
 async def _settlements(revenue: httpx.AsyncClient, entries: list[Item], settlements: list[Item]) -> Check:
     """Each settlement is the sum of its lines, rounded once; its statement says so, and has the hash that was told."""
-    check = Check("settlements and statements: sum of lines, rounded once half to even, hash")
+    check = Check("settlements, statements: recomputed, hashes agree")
     lines: defaultdict[tuple[str, str, str], list[Item]] = defaultdict(list)
     for entry in entries:
         if entry["kind"] in ("accrual", "reversal"):
@@ -143,7 +143,7 @@ def _compare_statement(check: Check, which: str, text: str, own: list[Item]) -> 
 
 
 async def _funds(revenue: httpx.AsyncClient, settlements: list[Item]) -> Check:
-    check = Check("funds: balance = settlements - spendings, never below what was received")
+    check = Check("funds: balance = settlements - spendings")
     income: defaultdict[str, int] = defaultdict(int)
     for settlement in settlements:
         income[settlement["community_id"]] += settlement["amount_fen"]

@@ -40,7 +40,7 @@ async def spend_from_fund(command: SpendFromFund, *, store: LedgerStore, now: da
         raise CommunityUnknown("there is no such community")
     head = (await store.lock([city]))[city]
     fund = await store.fund(command.community_id) or Fund(command.community_id, city)
-    if fund.income_fen < command.amount_fen:
+    if fund.balance_fen < command.amount_fen:
         raise FundTooSmall(
             f"the fund holds {fund.balance_fen} fen", Fault("amount_fen", f"at most {max(fund.balance_fen, 0)} fen")
         )
