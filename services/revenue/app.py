@@ -51,8 +51,8 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     bus.consume(CONSUMED, ledger.apply)
     desk = Desk(
         runner=runner,
-        ledger=ledger,
-        releaser=releaser,
+        turn=ledger.turn,
+        look_for_releases=releaser.wake,
         store=store,
         reads=reader,
         snapshot=lambda: at_one_moment(mongo),

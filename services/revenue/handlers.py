@@ -7,8 +7,6 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from pymongo.errors import PyMongoError
-
 from services.revenue import metrics
 from services.revenue.domain.accrual import Shift
 from services.revenue.domain.agreements import Agreement
@@ -105,8 +103,8 @@ class Releaser:
                     await self._ledger.release(agreement)
                     self._events.wake()
                 metrics.SUSPENSE.set(await self._reads.suspense_size())
-            except (StoreUnavailable, PyMongoError) as error:
-                if isinstance(error, PyMongoError) and not is_unavailable(error):
+            except Exception as error:
+                if not (isinstance(error, StoreUnavailable) or is_unavailable(error)):
                     raise
                 _log.warning("the release of shifts will go on later", cause=type(error).__name__)
             with contextlib.suppress(TimeoutError):

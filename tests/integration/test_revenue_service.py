@@ -7,8 +7,8 @@ import csv
 import hashlib
 import io
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import AsyncIterator
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -20,9 +20,7 @@ from services.revenue.handlers import Ledger
 from services.revenue.store import MongoLedger, at_one_moment
 from services.revenue.use_cases import accrue
 from services.revenue.use_cases.verify import verify_ledger
-from shared.contracts.envelope import Envelope
 from shared.contracts.fields import Event
-from shared.contracts.registry import CommunityRegistered, EmployerRegistered, ShiftCompleted
 from shared.kernel.ids import new_id
 from shared.messaging.events import EventLog
 from shared.runtime.mongo import Mongo
@@ -30,69 +28,9 @@ from shared.runtime.settings import Settings
 from tests.conftest import eventually
 from tests.events import YANTAI
 from tests.integration.serving import Client, producing, served, without_broker
+from tests.integration.town import NOW, WORKED, Town, envelopes
 
-NOW = datetime(2026, 5, 4, 1, 0, tzinfo=UTC)
-WORKED = datetime(2026, 3, 9, 0, 30, tzinfo=UTC)
 RECEIPT = hashlib.sha256(b"six LED lights").hexdigest()
-
-
-class Town:
-    """An employer and a community, and the shifts that one works at the other."""
-
-    def __init__(self) -> None:
-        self.employer_id = new_id("employer")
-        self.community_id = new_id("community")
-
-    def parties(self) -> list[Event]:
-        return [
-            EmployerRegistered(
-                employer_id=self.employer_id, version=1, city=YANTAI, kind="enterprise", registered_at=NOW
-            ),
-            CommunityRegistered(
-                community_id=self.community_id, version=1, city=YANTAI, area="370602", registered_at=NOW
-            ),
-        ]
-
-    def shift(self, **given: Any) -> ShiftCompleted:
-        """Four hours for 60 yuan on 9 March."""
-        return ShiftCompleted.model_validate(
-            {
-                "shift_id": new_id("shift"),
-                "revision": 1,
-                "placement_id": new_id("placement"),
-                "post_id": new_id("post"),
-                "seeker_id": new_id("seeker"),
-                "employer_id": self.employer_id,
-                "community_id": self.community_id,
-                "city": YANTAI,
-                "started_at": WORKED,
-                "ended_at": WORKED + timedelta(hours=4),
-                "minutes": 240,
-                "wage_fen": 6_000,
-                "base_fen": 15_000,
-                "verdict": "attended",
-                **given,
-            }
-        )
-
-    def terms(self, **given: Any) -> dict[str, Any]:
-        """8 % of wages from 2026 on."""
-        return {
-            "employer_id": self.employer_id,
-            "community_id": self.community_id,
-            "base": "wages",
-            "rate_bp": 800,
-            "valid_from": "2026-01-01",
-            "signatories": {"federation": "Yantai Women's Federation", "employer": "E", "community": "C"},
-            **given,
-        }
-
-    def month(self, month: str) -> dict[str, str]:
-        return {"employer_id": self.employer_id, "community_id": self.community_id, "month": month}
-
-
-def envelopes(events: Sequence[Event]) -> list[Envelope]:
-    return [Envelope(new_id("event"), NOW, event) for event in events]
 
 
 @pytest.fixture

@@ -19,9 +19,9 @@ from mamapost.scenario.model import Command, Refusal, Scenario, Stage
 from mamapost.scenario.references import Unresolved, resolve, resolve_path
 from mamapost.scenario.uploads import content_of, media_type_of
 
-CONCURRENCY = 8
-"""Commands on their way at once. A command waits mostly for the journal of the database; beyond this, two cores gain
-nothing."""
+CONCURRENCY = 16
+"""Commands on their way at once. A command waits mostly for the journal of the database, which takes those of one moment
+together. Measured on two cores: a tenth less processor time a command than with 8; beyond 16 nothing is gained."""
 
 UPLOADS_AT_ONCE = 2
 """Uploads keep a service busy by themselves; a second one hides the time on the wire."""

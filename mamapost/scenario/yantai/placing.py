@@ -118,7 +118,9 @@ def _place(dice: Dice, number: int, woman: Woman, draw: Callable[[], Post | None
 
 def _slots(dice: Dice, woman: Woman, post: Post) -> dict[int, tuple[int, int]]:
     """One stretch a day within her free hours, and within the post's where it has some."""
-    mask = (woman.free & post.hours if post.hours else woman.free) & ~woman.busy
+    # Half an hour on either side of another placement stays free: a last piece may take some minutes longer.
+    busy = woman.busy | woman.busy << 1 | woman.busy >> 1
+    mask = (woman.free & post.hours if post.hours else woman.free) & ~busy
     cap = dice.between(SHIFT_MINUTES_LEAST // 30 + 3, SHIFT_MINUTES_MOST // 30) * 30
     slots = longest_spans(mask, cap)
     return {day: (first, last) for day, (first, last) in slots.items() if last - first >= SHIFT_MINUTES_LEAST}

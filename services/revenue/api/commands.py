@@ -92,7 +92,7 @@ def _agreements(desk: Desk) -> APIRouter:
             "sign-agreement",
             lambda store, now: sign_agreement(command, store=store, now=now, new_id=desk.new_id),
         )
-        desk.releaser.wake()
+        desk.look_for_releases()
         return response
 
     return write

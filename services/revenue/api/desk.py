@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -12,7 +13,6 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel
 
 from services.revenue import metrics
-from services.revenue.handlers import Ledger, Releaser
 from services.revenue.ports import LedgerReads, LedgerSnapshot, LedgerStore
 from shared.contracts.envelope import Envelope
 from shared.kernel.clock import Clock
@@ -31,13 +31,15 @@ class Desk:
     """What the composition root hands to the routes.
 
     Attributes:
+        turn: held by whoever writes the ledger in this process.
+        look_for_releases: tells the background that a signature may have left shifts in suspense.
         store: the store inside the transaction of a session.
         snapshot: the whole ledger at one moment.
     """
 
     runner: CommandRunner
-    ledger: Ledger
-    releaser: Releaser
+    turn: asyncio.Lock
+    look_for_releases: Callable[[], None]
     store: Callable[[Session], LedgerStore]
     reads: LedgerReads
     snapshot: Callable[[], AbstractAsyncContextManager[LedgerSnapshot]]
@@ -54,7 +56,7 @@ class Desk:
             return Accepted.of(done)
 
         try:
-            async with self.ledger.turn:
+            async with self.turn:
                 response = await self.runner.run(request, once)
         except ServiceError as error:
             metrics.COMMANDS.labels(command, error.code).inc()

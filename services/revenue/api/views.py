@@ -42,6 +42,7 @@ class AgreementView(BaseModel):
 
 
 def agreement_view(signed: Signed) -> AgreementView:
+    """An agreement as it is answered."""
     agreement = signed.agreement
     return AgreementView(
         agreement_id=agreement.agreement_id,
@@ -173,6 +174,7 @@ class EntryView(BaseModel):
 
 
 def entry_view(link: Link) -> EntryView:
+    """An entry as it is answered; fields that its kind does not have are absent."""
     entry = link.entry
     rebate = entry.rebate
     return EntryView(
@@ -217,6 +219,7 @@ class MovementView(BaseModel):
 
 
 def movement_view(movement: Movement) -> MovementView:
+    """A settlement or a spending, signed as it changes the balance."""
     source = movement.source
     if isinstance(source, Settlement):
         return MovementView(

@@ -131,7 +131,7 @@ class Desk:
         self.changed.add(shift.shift_id)
         if waits:
             self.suspense[shift.shift_id] = shift
-        elif False:
+        elif known is not None and known.suspended:
             self.suspense[shift.shift_id] = None
         return None
 

@@ -14,6 +14,7 @@ from shared.runtime.mongo import Document
 
 
 def link_document(link: Link) -> Document:
+    """An entry in its place; `document_hash` and `rebate` only where there are any."""
     entry = link.entry
     document: Document = {
         "_id": entry.entry_id,
@@ -47,6 +48,7 @@ def link_document(link: Link) -> Document:
 
 
 def entry_of(document: Document) -> Entry:
+    """The entry of a document, without its place."""
     rebate = document.get("rebate")
     return Entry(
         entry_id=document["_id"],
@@ -100,6 +102,7 @@ def agreement_document(agreement: Agreement, signatories: Signatories, signed_at
 
 
 def agreement_of(document: Document) -> Agreement:
+    """The terms of an agreement, without those who signed."""
     until = document["valid_until"]
     return Agreement(
         agreement_id=document["_id"],
