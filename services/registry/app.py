@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from services.registry.api import Desk, routers
 from services.registry.config import RegistrySettings
-from services.registry.store import MongoReader, MongoStore, Readiness, ensure_indexes
+from services.registry.store import MongoReader, MongoStore, ensure_indexes
 from services.registry.vault import Vault
 from shared.kernel.clock import Clock, system_clock
 from shared.kernel.ids import new_id
@@ -19,6 +19,7 @@ from shared.messaging.events import EventLog
 from shared.runtime.commands import CommandRunner
 from shared.runtime.http import create_app
 from shared.runtime.mongo import Mongo
+from shared.runtime.readiness import Readiness
 from shared.runtime.settings import Settings
 
 SERVICE = "registry"

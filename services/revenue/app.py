@@ -12,7 +12,7 @@ from services.revenue.api import commands, reads
 from services.revenue.api.desk import Desk
 from services.revenue.config import RevenueSettings
 from services.revenue.handlers import CONSUMED, Ledger, Releaser
-from services.revenue.store import MongoLedger, MongoReads, Readiness, at_one_moment, ensure_indexes
+from services.revenue.store import MongoLedger, MongoReads, at_one_moment, ensure_indexes
 from shared.kernel.clock import Clock, system_clock
 from shared.kernel.ids import new_id
 from shared.messaging.bus import Bus
@@ -21,6 +21,7 @@ from shared.runtime.commands import CommandRunner
 from shared.runtime.http import create_app
 from shared.runtime.logs import logger
 from shared.runtime.mongo import Mongo, Session
+from shared.runtime.readiness import Readiness
 from shared.runtime.settings import Settings
 
 _log = logger(__name__)
@@ -38,7 +39,7 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     own = RevenueSettings(**settings.model_dump())
     mongo = Mongo.connect(own, SERVICE)
     events = EventLog(mongo.db, SERVICE)
-    runner = CommandRunner(mongo, events, clock, own.command_secret())
+    runner = CommandRunner(mongo, events, clock, own.command_secret(SERVICE))
     bus = Bus(own, SERVICE, mongo, events, clock)
     readiness = Readiness(mongo, [lambda: ensure_indexes(mongo.db), events.ensure_indexes, runner.ensure_indexes])
 

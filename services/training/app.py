@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from services.training.api import Desk, routers
 from services.training.config import TrainingSettings
 from services.training.handlers import CONSUMED, seekers_handler
-from services.training.store import MongoReads, MongoTraining, Readiness, ensure_indexes
+from services.training.store import MongoReads, MongoTraining, ensure_indexes
 from shared.kernel.clock import Clock, system_clock
 from shared.kernel.ids import new_id
 from shared.messaging.bus import Bus
@@ -20,6 +20,7 @@ from shared.runtime.commands import CommandRunner
 from shared.runtime.http import create_app
 from shared.runtime.logs import logger
 from shared.runtime.mongo import Mongo, Session
+from shared.runtime.readiness import Readiness
 from shared.runtime.settings import Settings
 
 _log = logger(__name__)
@@ -37,7 +38,7 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     own = TrainingSettings(**settings.model_dump())
     mongo = Mongo.connect(own, SERVICE)
     events = EventLog(mongo.db, SERVICE)
-    runner = CommandRunner(mongo, events, clock, own.command_secret())
+    runner = CommandRunner(mongo, events, clock, own.command_secret(SERVICE))
     bus = Bus(own, SERVICE, mongo, events, clock)
     readiness = Readiness(mongo, [lambda: ensure_indexes(mongo.db), events.ensure_indexes, runner.ensure_indexes])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from pathlib import Path
 from typing import Annotated
 
@@ -37,4 +39,18 @@ class Settings(BaseSettings):
     relay_batch_max: Annotated[
         int, Field(ge=1, le=5000, description="Events the relay sends before it waits for their acknowledgements.")
     ] = 1000
-    log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
+    log_level: Annotated[
+        str, Field(pattern="^(debug|info|warning|error)$", description="Least severe level that is logged.")
+    ] = "info"
+
+    def command_secret(self, service: str) -> bytes:
+        """Key of the hashes under which a service keeps the inputs of commands; the same in all its instances.
+
+        Derived from the master key where there is one. Without it a fixed key will do: only commands of the registry
+        hold personal data, and it does not start without a master key.
+
+        Raises:
+            OSError: the master key file cannot be read.
+        """
+        master = self.master_key_file.read_text(encoding="ascii").strip() if self.master_key_file else ""
+        return hmac.new(master.encode(), f"mamapost {service}: command inputs".encode(), hashlib.sha256).digest()

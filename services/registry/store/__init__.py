@@ -2,7 +2,6 @@
 
 from services.registry.store.indexes import ensure_indexes
 from services.registry.store.read import MongoReader
-from services.registry.store.readiness import Readiness
 from services.registry.store.write import MongoStore
 
-__all__ = ["MongoReader", "MongoStore", "Readiness", "ensure_indexes"]
+__all__ = ["MongoReader", "MongoStore", "ensure_indexes"]

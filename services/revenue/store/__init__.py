@@ -7,8 +7,7 @@ each pair and month), `accounts` (settled through, carried remainder), `agreemen
 
 from services.revenue.store.indexes import ensure_indexes
 from services.revenue.store.read import MongoReads
-from services.revenue.store.readiness import Readiness
 from services.revenue.store.snapshot import MongoSnapshot, at_one_moment
 from services.revenue.store.write import MongoLedger
 
-__all__ = ["MongoLedger", "MongoReads", "MongoSnapshot", "Readiness", "at_one_moment", "ensure_indexes"]
+__all__ = ["MongoLedger", "MongoReads", "MongoSnapshot", "at_one_moment", "ensure_indexes"]
