@@ -7,7 +7,7 @@ import json
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 import uvicorn
@@ -153,8 +153,12 @@ def _month(text: str | None) -> date:
 def _readable(error: ValidationError | ValueError | OSError) -> str:
     if isinstance(error, ValidationError):
         faults = error.errors(include_url=False, include_input=False, include_context=False)
-        return "; ".join(f"MAMAPOST_{'_'.join(map(str, f['loc'])).upper()}: {f['msg']}" for f in faults)
+        return "; ".join(f"MAMAPOST_{'_'.join(map(str, f['loc'])).upper()}: {_wanted(f)}" for f in faults)
     return str(error)
+
+
+def _wanted(fault: Any) -> str:
+    return "expected the path of a file" if fault["type"] == "path_type" else str(fault["msg"])
 
 
 def _fail(message: str) -> None:

@@ -160,7 +160,7 @@ class Reader:
         try:
             position = Position.parse(after)
         except ValueError as error:
-            raise PositionInvalid(str(error)) from None
+            raise PositionInvalid(str(error).removeprefix("expected ")) from None
         kind = KIND_OF_TOPIC.get(position.topic)
         if kind is None:
             raise PositionInvalid(f"a topic that matching consumes: {', '.join(KIND_OF_TOPIC)}")

@@ -6,7 +6,7 @@ from prometheus_client import Counter
 
 COMMANDS = Counter(
     "mamapost_registry_commands_total",
-    "Commands by outcome (accepted, or the error's code): which rule turns people away. Repetitions count again.",
+    "Commands by outcome (accepted, or the error's code): which rule turns people away; or `repeated`.",
     ["command", "outcome"],
 )
 BULK_ROWS = Counter(

@@ -109,6 +109,7 @@ class Bus:
             except* (KafkaError, PyMongoError, OSError, BrokerChanged) as group:
                 causes = sorted({type(error).__name__ for error in group.exceptions})
                 _log.warning("bus connection ended; building it again", causes=causes)
+            await self._relay.show_outbox()
             metrics.BUS_CONNECTED.set(0)
             if self.state == "up":
                 self.state = "away"
@@ -204,6 +205,7 @@ class Bus:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), WATCH_S)
                 return
+            await self._relay.show_outbox()
             try:
                 seen = await _cluster_id(admin)
             except KafkaError as error:

@@ -96,6 +96,20 @@ class Relay:
                 await self._events.wait(LOOK_S)
         await self._give_up_lease()
 
+    async def show_outbox(self) -> None:
+        """Bring the metric of the oldest waiting event up to date, whether or not the broker answers."""
+        try:
+            state = await self._state.find_one({"_id": "broker"})
+            generation = state["generation"] if state else 1
+            oldest = await self._events.collection.find_one(
+                {"published": {"$lt": generation}}, {"at": 1}, sort=[("published", -1), ("at", 1), ("version", 1)]
+            )
+        except PyMongoError as error:
+            _log.warning("outbox not looked at", error=type(error).__name__)
+            return
+        age_s = (self._clock() - oldest["at"]).total_seconds() if oldest else 0.0
+        metrics.OUTBOX_OLDEST_SECONDS.set(max(age_s, 0.0))
+
     def stop(self) -> None:
         """End after the batch at hand."""
         self._stopping = True
@@ -131,9 +145,7 @@ class Relay:
             .to_list(self._batch_max)
         )
         if not batch:
-            metrics.OUTBOX_OLDEST_SECONDS.set(0)
             return 0
-        metrics.OUTBOX_OLDEST_SECONDS.set((self._clock() - batch[0]["at"]).total_seconds())
         pending = [
             await producer.send(
                 event["topic"],

@@ -153,7 +153,8 @@ def faults_of(error: ValidationError | RequestValidationError, *, skip: int = 0)
     """
     faults: list[Fault] = []
     for item in error.errors():
-        path = ".".join(str(part) for part in item["loc"][skip:]) or "body"
+        # The location of malformed JSON is an offset in the text, which is no field.
+        path = "body" if item["type"] == "json_invalid" else ".".join(str(p) for p in item["loc"][skip:]) or "body"
         faults.append(Fault(path if len(path) <= FIELD_MAX else f"{path[:FIELD_MAX]}…", _expected(item)))
     return faults
 
