@@ -8,6 +8,7 @@ on loopback only.
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, get_args
@@ -16,6 +17,8 @@ from shared.kernel.errors import Kind, ServiceError
 
 Scope = Literal["read", "write", "personal"]
 """`read` pseudonymous data, `write` commands, `personal` the person behind a pseudonym."""
+
+_HASH = re.compile(r"[0-9a-f]{64}")
 
 TOKENS_MAX = 10_000
 """Lines of a tokens file: one a holder; a city has some hundred."""
@@ -90,7 +93,7 @@ def _read(file: Path) -> dict[str, Holder]:
             continue
         parts = line.split()
         scopes = frozenset(scope for scope in known if len(parts) == 3 and scope in parts[2].split(","))
-        if len(parts) != 3 or len(parts[0]) != 64 or len(scopes) != len(set(parts[2].split(","))):
+        if len(parts) != 3 or not _HASH.fullmatch(parts[0]) or len(scopes) != len(set(parts[2].split(","))):
             raise ValueError(f"{file}:{number}: expected `<sha-256> <name> <scope>[,<scope>]`")
         holders[parts[0]] = Holder(parts[1], scopes)
     return holders

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ValidationError
 from pymongo.errors import PyMongoError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as AsgiScope
 
@@ -35,6 +37,15 @@ FIELD_MAX = 100
 
 FAULTS_MAX = 50
 """Faults named in one problem; more help nobody."""
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Methods that metrics know; a client can send any word, and a label is no place for it."""
+
+CLIENT_GONE = 499
+"""Status in the metrics of a request whose client went away before its end; nobody is answered."""
+
+PLACES_MAX = 8
+"""Frames that are logged of an unexpected error: from the route inwards."""
 
 STATUS: dict[Kind, int] = {
     "invalid": 422,
@@ -166,6 +177,8 @@ def _expected(item: Any) -> str:
         return "a JSON object in UTF-8"
     if kind in ("missing", "extra_forbidden"):
         return "to be given" if kind == "missing" else "no such field"
+    if kind == "union_tag_invalid":
+        return f"{item['ctx']['discriminator']} as one of {item['ctx']['expected_tags']}"
     message = str(item["msg"])
     return message.removeprefix("Value error, ").removeprefix("Input should be ").removeprefix("Assertion failed, ")
 
@@ -223,37 +236,59 @@ class _Edge:
         limit = BULK_BODY_MAX_BYTES if scope["path"].endswith("/bulk") else BODY_MAX_BYTES
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         started = time.perf_counter()
-        status = 500
+        status, is_answered = 500, False
 
         async def count(message: Message) -> None:
-            nonlocal status
+            nonlocal status, is_answered
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, is_answered = message["status"], True
             await send(message)
 
         try:
-            if declared.isdigit() and int(declared) > limit:
+            # More than 18 digits are too many whatever they say, and very many are no number to Python.
+            if declared.isdigit() and (len(declared) > 18 or int(declared) > limit):
                 raise _too_large(limit)
             body = await _read(receive, limit)
             await self._app(scope, _replay(body, receive), count)
         except _BodyTooLarge as error:
             await problem(error)(scope, receive, count)
+        except ClientDisconnect:
+            status = CLIENT_GONE
+        except Exception as error:  # the outermost place: nothing above answers in our form
+            # Without its message, which may repeat what was sent (promise 4).
+            _log.error("unexpected error", error=type(error).__name__, at=_places(error))
+            if is_answered:
+                raise
+            await _code_problem(500, "internal", "an unexpected error; it was logged", [])(scope, receive, count)
         finally:
             route = getattr(scope.get("route"), "path", "none")
-            metrics.HTTP_REQUESTS.labels(scope["method"], route, str(status)).inc()
-            metrics.HTTP_SECONDS.labels(scope["method"], route).observe(time.perf_counter() - started)
+            method = scope["method"] if scope["method"] in METHODS else "other"
+            metrics.HTTP_REQUESTS.labels(method, route, str(status)).inc()
+            metrics.HTTP_SECONDS.labels(method, route).observe(time.perf_counter() - started)
 
 
 def _too_large(limit: int) -> _BodyTooLarge:
     return _BodyTooLarge("the body is too large", Fault("body", f"at most {limit} bytes"))
 
 
+def _places(error: Exception) -> list[str]:
+    """Where an error came from, innermost last."""
+    frames = traceback.extract_tb(error.__traceback__)[-PLACES_MAX:]
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+
+
 async def _read(receive: Receive, limit: int) -> bytes:
+    """The whole body.
+
+    Raises:
+        _BodyTooLarge: as soon as it is.
+        ClientDisconnect: the client went away before its end; half a command is none.
+    """
     body = bytearray()
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            return bytes(body)
+            raise ClientDisconnect
         body += message.get("body", b"")
         if len(body) > limit:
             raise _too_large(limit)

@@ -131,14 +131,18 @@ class Mongo:
         raise StoreUnavailable(f"conflicts in {TRANSACTION_ATTEMPTS} attempts") from last
 
     async def _commit(self, session: Session) -> None:
-        """Commit; an unknown result is asked for again, which MongoDB answers without a second effect."""
+        """Commit; an unknown result is asked for again, which MongoDB answers without a second effect.
+
+        Where no server is left to ask, the caller is told at once to retry, and the retry finds out.
+        """
         for attempt in range(TRANSACTION_ATTEMPTS):
             try:
                 await session.commit_transaction()
                 return
             except PyMongoError as error:
                 unknown = error.has_error_label("UnknownTransactionCommitResult")
-                if not unknown or attempt == TRANSACTION_ATTEMPTS - 1:
+                is_gone = isinstance(error, ServerSelectionTimeoutError)
+                if not unknown or is_gone or attempt == TRANSACTION_ATTEMPTS - 1:
                     raise
                 await asyncio.sleep(min(0.001 * 2**attempt, 0.256))
 
