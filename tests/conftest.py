@@ -14,7 +14,6 @@ from deploy.local.engines import Engines
 from shared.runtime.mongo import Mongo
 from shared.runtime.settings import Settings
 
-
 # Their loggers repeat "connection refused" ten times a second while a test has the broker down.
 for chatty in ("aiokafka", "aiokafka.consumer", "aiokafka.producer"):
     logging.getLogger(chatty).setLevel(logging.CRITICAL)

@@ -25,6 +25,8 @@ RowNumber = Annotated[
 
 
 class FieldError(BaseModel):
+    """A field of a row that is at fault, and what was expected there."""
+
     field: str
     expected: str
 

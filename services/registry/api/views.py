@@ -21,14 +21,20 @@ Name = Annotated[str, OPEN]
 
 
 class CommunityView(contracts.CommunityRegistered):
+    """A community, with its name."""
+
     name: Name
 
 
 class StationView(contracts.StationRegistered):
+    """A station, with its name."""
+
     name: Name
 
 
 class EmployerView(contracts.EmployerRegistered):
+    """An employer, with its name and whether it is suspended."""
+
     name: Name
     status: Annotated[Literal["active", "suspended"], OPEN]
     reason: Annotated[SuspensionReason | None, OPEN] = None
@@ -42,6 +48,8 @@ class SeekerView(contracts.SeekerRegistered):
 
 
 class PostView(contracts.PostOpened):
+    """A post, with its present state and the seats taken."""
+
     status: Annotated[Literal["open", "expired", "closed"], OPEN]
     reason: Annotated[ClosingReason | None, OPEN] = None
     seats_taken: Count
@@ -61,6 +69,8 @@ class ShiftView(contracts.ShiftCompleted):
 
 
 class ChildView(BaseModel):
+    """A child of hers."""
+
     birth_date: date
 
 
@@ -111,6 +121,7 @@ def post_view(post: Post, now: datetime) -> PostView:
 
 
 def placement_view(placement: Placement) -> PlacementView:
+    """A placement as readers see it."""
     pay = placement.pay
     return PlacementView(
         **dict(events.placement_made(placement)),

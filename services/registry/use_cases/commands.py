@@ -42,12 +42,16 @@ MinMinutes = Annotated[int, Field(ge=0, le=10_080, description="Weekly overlap a
 
 
 class RegisterCommunity(Command):
+    """A community of residents joins: it lends rooms and receives rebates."""
+
     city: City
     area: Area
     name: Text100
 
 
 class RegisterStation(Command):
+    """A community's room becomes a station (驿站)."""
+
     community_id: EntityId
     location: Point
     production_accepted: bool
@@ -62,12 +66,16 @@ class AcceptStation(Command):
 
 
 class RegisterEmployer(Command):
+    """A screened employer joins the programme."""
+
     city: City
     kind: EmployerKind
     name: Text100
 
 
 class SuspendEmployer(Command):
+    """Supervision stops an employer: its posts take nobody until it is reinstated."""
+
     reason: SuspensionReason
 
 
@@ -76,6 +84,8 @@ class Nothing(Command):
 
 
 class Child(Command):
+    """A child that she brings up; the youngest decides until when she is eligible."""
+
     birth_date: Annotated[IsoDay, Field(repr=False)]
 
 
@@ -107,6 +117,8 @@ class PersonChange(Command):
 
 
 class RegisterSeeker(Command):
+    """What the canvass records of a woman who looks for a mama post."""
+
     city: City
     area: Area
     home: Annotated[Point, Field(repr=False, description="Exact; published rounded to 0.005°.")]
@@ -141,6 +153,8 @@ class WithdrawSeeker(Command):
 
 
 class PayInput(Command):
+    """What the post pays: by the hour, or by the accepted piece."""
+
     per: Literal["hour", "piece"]
     fen: Annotated[FenAmount, Field(ge=1, description="Fen per hour or per accepted piece.")]
     expected_hourly_fen: Annotated[
@@ -149,6 +163,8 @@ class PayInput(Command):
 
 
 class OpenPost(Command):
+    """An employer offers seats on a post."""
+
     employer_id: EntityId
     station_id: EntityId | None = None
     area: Area
@@ -186,10 +202,14 @@ class ChangePost(Command):
 
 
 class ClosePost(Command):
+    """The post takes nobody any more; placements on it go on."""
+
     reason: ClosingReason
 
 
 class MakePlacement(Command):
+    """She takes a seat on a post."""
+
     post_id: EntityId
     seeker_id: EntityId
     hours: Annotated[Hours | None, Field(description="A part of the post's hours; absent: all of them.")] = None
@@ -197,11 +217,15 @@ class MakePlacement(Command):
 
 
 class EndPlacement(Command):
+    """Her seat becomes free."""
+
     reason: EndReason
     ends_on: Annotated[IsoDay, Field(description="Last day of work; the day before `starts_on` if she never began.")]
 
 
 class PiecesInput(Command):
+    """Pieces that passed the check, and that did not."""
+
     accepted: PieceCount
     rejected: PieceCount = 0
 
@@ -220,10 +244,14 @@ class WorkedInput(Command):
 
 
 class RecordShift(WorkedInput):
+    """A shift of a placement."""
+
     placement_id: EntityId
 
 
 class CorrectShift(WorkedInput):
+    """The same shift as it really was; the ledger reverses and re-posts."""
+
     revision: Annotated[int, Field(ge=1, le=2**31 - 1, description="The revision that is corrected: the latest.")]
 
 

@@ -139,6 +139,7 @@ def placement_ended(placement: Placement, at: datetime) -> contracts.PlacementEn
 
 
 def shift_completed(shift: Shift) -> contracts.ShiftCompleted:
+    """The shift's latest revision as its event."""
     pieces = shift.pieces
     return contracts.ShiftCompleted(
         shift_id=shift.id,
