@@ -16,6 +16,7 @@ import httpx
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from deploy.local.errors import LocalRunError
 from deploy.local.fleet import SERVICES
 from mamapost.demo.commands import Accepted, check_commands, check_privacy
 from mamapost.demo.freshness import PROBES, AcceptedProbe, Freshness, probe
@@ -25,11 +26,11 @@ from mamapost.demo.rebates import check_rebates
 from mamapost.demo.report import Check, Result, percentiles
 from mamapost.local import Running, running
 from mamapost.scenario.drive import Journal, drive
-from mamapost.scenario.files import export
+from mamapost.scenario.files import ScenarioFileError, export
 from mamapost.scenario.model import Scenario
 from mamapost.scenario.yantai import generate
 from shared.contracts.registry import SeekerWithdrawn
-from shared.kernel.clock import month_of
+from shared.kernel.clock import civil_day, month_of, system_clock
 
 KILL_AT = {
     "registry": ("seekers", 0.4),
@@ -39,13 +40,19 @@ KILL_AT = {
 }
 """When each service is killed: its stage, and the share of the stage that is done by then."""
 
-PERSONAL_MARKERS = {"测试": "a name", "000-0": "a telephone number", "示例路": "an address"}
+PERSONAL_MARKERS = {"测试": "a name", "+000-": "a telephone number", "示例路": "an address"}
 """Text that stands in every personal text of the scenario and nowhere else in it."""
 
 HTTP_TIMEOUT_S = 60.0
 
 RATE_FROM = 100
 """Stages with fewer commands are over too soon for a rate."""
+
+
+class DemoError(LocalRunError):
+    """The demo was asked for something that cannot be done."""
+
+    code = "demo-impossible"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,10 @@ class DemoOptions:
 def run_export(options: DemoOptions, directory: Path) -> None:
     """Write the scenario to files, for others to replay."""
     scenario = generate(options.seed, options.scale, options.month)
-    export(scenario, directory)
+    try:
+        export(scenario, directory)
+    except ScenarioFileError as error:
+        raise DemoError(str(error)) from error
     Console(highlight=False).print(
         f"{sum(scenario.counts.values()):,} commands in {len(scenario.stages)} stages written to {directory}"
     )
@@ -81,6 +91,11 @@ def run_demo(options: DemoOptions) -> bool:
     try:
         console.print(f"scenario yantai · seed {options.seed} · scale {options.scale:g} · {month_of(options.month)}")
         scenario = generate(options.seed, options.scale, options.month)
+        today = civil_day(system_clock())
+        if not scenario.usable_from <= today <= scenario.usable_until:
+            raise DemoError(
+                f"--month: the scenario of {month_of(options.month)} can only be played in the month after it"
+            )
         with console.status("starting broker, database and four services"):
             local_run = running(root, with_token=True)
             local = local_run.__enter__()

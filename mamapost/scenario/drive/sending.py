@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
@@ -66,19 +67,49 @@ def fields_of(document: dict[str, object]) -> tuple[str, ...]:
     return tuple(str(error["field"]) for error in errors if isinstance(error, dict) and "field" in error)
 
 
+class Lanes:
+    """Connections to one service, each kept alive and used by one request at a time.
+
+    A client with a pool of its own for each connection: the pool of httpx looks through all its connections at each
+    request, which at sixteen of them costs more processor time than the request itself (3.0 against 1.1 ms).
+
+    Args:
+        make: a new client with the service's base URL and token, for one connection.
+    """
+
+    def __init__(self, make: Callable[[], httpx.AsyncClient]) -> None:
+        self._make = make
+        self._all: list[httpx.AsyncClient] = []
+        self._idle: list[httpx.AsyncClient] = []
+
+    @contextmanager
+    def one(self) -> Iterator[httpx.AsyncClient]:
+        """An idle connection, or a new one; it is idle again afterwards."""
+        if not self._idle:
+            self._all.append(self._make())
+            self._idle.append(self._all[-1])
+        client = self._idle.pop()
+        try:
+            yield client
+        finally:
+            self._idle.append(client)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        for client in self._all:
+            await client.aclose()
+
+
 class Sender:
     """Sends requests to one service.
 
     Args:
-        client: with the service's base URL and token.
         on_retry: called at each repetition.
     """
 
-    def __init__(
-        self, service: str, client: httpx.AsyncClient, deadline_s: float, on_retry: Callable[[], None]
-    ) -> None:
+    def __init__(self, service: str, lanes: Lanes, deadline_s: float, on_retry: Callable[[], None]) -> None:
         self._service = service
-        self._client = client
+        self._lanes = lanes
         self._deadline_s = deadline_s
         self._on_retry = on_retry
 
@@ -96,10 +127,10 @@ class Sender:
         """
         headers = {"Idempotency-Key": key, "Content-Type": media_type}
 
-        def request() -> httpx.Request:
-            return self._client.build_request("POST", path, content=content, headers=headers)
+        def send(client: httpx.AsyncClient) -> Awaitable[httpx.Response]:
+            return client.post(path, content=content, headers=headers)
 
-        return await self._until_answered(f"POST {path}", request, is_final)
+        return await self._until_answered(f"POST {path}", send, is_final)
 
     async def get(self, path: str, query: dict[str, str]) -> Answer:
         """Read something.
@@ -108,17 +139,21 @@ class Sender:
             Undelivered: no final answer within the deadline.
         """
         return await self._until_answered(
-            f"GET {path}", lambda: self._client.build_request("GET", path, params=query), lambda _answer: False
+            f"GET {path}", lambda client: client.get(path, params=query), lambda _answer: False
         )
 
     async def _until_answered(
-        self, what: str, request: Callable[[], httpx.Request], is_final: Callable[[Answer], bool]
+        self,
+        what: str,
+        send: Callable[[httpx.AsyncClient], Awaitable[httpx.Response]],
+        is_final: Callable[[Answer], bool],
     ) -> Answer:
         until = time.monotonic() + self._deadline_s
         pause = BACKOFF_FIRST_S
         while True:
             try:
-                response = await self._client.send(request())
+                with self._lanes.one() as client:
+                    response = await send(client)
             except httpx.TransportError as error:
                 last = type(error).__name__
             else:

@@ -1,0 +1,86 @@
+"""Bad commands to training and revenue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+from mamapost.scenario.model import Body, Command
+from mamapost.scenario.yantai.cast import (
+    Community,
+)
+from mamapost.scenario.yantai.money import PURPOSES, Agreement, Pair, settlement, spending
+from mamapost.scenario.yantai.refusals.making import FAR, NOBODY, Refusals, first
+from mamapost.scenario.yantai.training import Course, Enrolment
+from shared.kernel.clock import month_of
+
+
+def training_singles(bad: Refusals, held: Sequence[Course], taken: Sequence[Enrolment]) -> list[Command]:
+    course = held[0]
+    enrolment = taken[0]
+    again = {"seeker_id": f"@{enrolment.woman.ref}"}
+    seats = f"/courses/@{enrolment.course.ref}/enrolments"
+    certificate: Body = {"enrolment_id": f"@{enrolment.ref}"}
+    found = [
+        bad.single(seats, again, 409, "already-enrolled", "seeker_id"),
+        bad.single(seats, {"seeker_id": f"skr-{NOBODY}"}, 422, "seeker-unknown", "seeker_id"),
+        bad.single("/courses", {**course.body, "level": 6}, 422, "course-invalid", "level"),
+        bad.single("/courses", {**course.body, "ends_at": course.body["starts_at"]}, 422, "course-invalid", "ends_at"),
+        bad.single(
+            f"/enrolments/@{enrolment.ref}/assess", {"result": "passed"}, 409, "already-assessed", "enrolment_id"
+        ),
+        bad.single("/certificates", certificate, 409, "already-certified", "enrolment_id"),
+        bad.single(
+            "/certificates", {**certificate, "valid_until": "2001-01-01"}, 422, "validity-invalid", "valid_until"
+        ),
+    ]
+    for failed in first(one for one in taken if one.result == "failed"):
+        body = {"enrolment_id": f"@{failed.ref}"}
+        found.append(bad.single("/certificates", body, 409, "not-passed", "enrolment_id"))
+    return found
+
+
+def agreement_singles(bad: Refusals, signed: Sequence[Agreement]) -> list[Command]:
+    good = signed[0].body
+    until = (signed[0].valid_from - timedelta(days=1)).isoformat()
+
+    def sign(changes: Body, status: int, code: str, field: str) -> Command:
+        return bad.single("/agreements", {**good, **changes}, status, code, field)
+
+    return [
+        sign({"rate_bp": 499}, 422, "agreement-invalid", "rate_bp"),
+        sign({"rate_bp": 1_501}, 422, "agreement-invalid", "rate_bp"),
+        sign({"valid_until": until}, 422, "agreement-invalid", "valid_until"),
+        sign({"employer_id": f"emp-{NOBODY}"}, 422, "party-unknown", "employer_id"),
+        sign({}, 409, "agreement-overlaps", "valid_from"),
+    ]
+
+
+def settlement_singles(
+    bad: Refusals, settled: Sequence[Pair], outsider: Community | None, funds_fen: dict[str, int], month: date
+) -> list[Command]:
+    """Refused once the month was settled.
+
+    Args:
+        outsider: a community without agreements.
+    """
+    found: list[Command] = []
+    for pair in first(settled):
+        closed = settlement(pair, month)
+        found.append(bad.single("/settlements", closed, 409, "already-settled", "month"))
+        running = {**closed, "month": month_of(FAR)}
+        found.append(bad.single("/settlements", running, 422, "month-not-over", "month"))
+        if outsider is not None:
+            nothing = {**closed, "community_id": f"@{outsider.ref}"}
+            found.append(bad.single("/settlements", nothing, 422, "no-agreement", "employer_id"))
+        community, fund = pair[1], funds_fen[pair[1]]
+        path = f"/communities/@{community}/spendings"
+        good = spending(0, PURPOSES[0], 100)
+        too_much = {**good, "amount_fen": fund + 1}
+        found += [
+            bad.single(path, too_much, 409, "fund-too-small", "amount_fen"),
+            bad.single(path, {**good, "category": "banquet"}, 422, "spending-invalid", "category"),
+            bad.single(path, {**good, "receipt_hash": "0f" * 31}, 422, "spending-invalid", "receipt_hash"),
+            bad.single(path, {**good, "amount_fen": 0}, 422, "spending-invalid", "amount_fen"),
+        ]
+    return found
