@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime
@@ -17,7 +18,8 @@ import httpx
 from mamapost.demo.reader import Reader
 from mamapost.demo.reads import items
 from mamapost.demo.report import Check
-from services.matching.domain import Programme, View, best_posts, policy_on, rank_post, view_of
+from services.matching.domain import BEST_POSTS, TOP_SEEKERS, Programme, View, policy_on, rank_post, view_of
+from services.matching.domain.ranking import post_order
 from services.matching.facts import CONSUMED, fact_of
 from shared.contracts.envelope import Envelope
 from shared.contracts.position import Position
@@ -28,6 +30,9 @@ AWAIT_TRIES = 12
 
 Line = tuple[str, int]
 """Id and score."""
+
+PostKey = tuple[int, datetime, str]
+"""Where a post stands in a seeker's list; see `post_order`."""
 
 
 class Expected(NamedTuple):
@@ -43,7 +48,7 @@ _views: dict[str, View] = {}
 
 
 def expected_lists(events: Iterable[Envelope], at: datetime) -> Expected:
-    """Apply `rank_post` and `best_posts` to all seekers × all posts, on all cores.
+    """Apply `rank_post` to all posts and all seekers, on all cores; her best posts follow from the same scores.
 
     Args:
         events: everything that was on the topics, in any order, duplicates included.
@@ -53,14 +58,14 @@ def expected_lists(events: Iterable[Envelope], at: datetime) -> Expected:
     view = view_of(programme, at)
     workers = os.cpu_count() or 1
     rankings: dict[str, list[Line]] = {}
-    lists: dict[str, list[Line]] = {}
+    found: dict[str, list[PostKey]] = {id_: [] for id_, candidate in view.candidates.items() if candidate is not None}
     with ProcessPoolExecutor(workers, initializer=_set_view, initargs=(view,)) as pool:
-        pieces = workers * 4
-        for part in pool.map(_rank_posts, _cut(list(view.openings), pieces)):
-            rankings.update(part)
-        for part in pool.map(_list_posts, _cut(list(view.candidates), pieces)):
-            lists.update(part)
-    return Expected(rankings, lists, len(view.openings) * len(view.candidates))
+        for ranked, keys in pool.map(_rank_posts, _cut(list(view.openings), workers * 4)):
+            rankings.update(ranked)
+            for seeker_id, hers in keys.items():
+                found[seeker_id].extend(hers)
+    best = {id_: [(key[2], -key[0]) for key in sorted(keys)[:BEST_POSTS]] for id_, keys in found.items()}
+    return Expected(rankings, best, len(view.openings) * len(view.candidates))
 
 
 def _cut(ids: list[str], pieces: int) -> list[list[str]]:
@@ -71,28 +76,21 @@ def _set_view(view: View) -> None:
     _views["at work"] = view
 
 
-def _rank_posts(post_ids: list[str]) -> dict[str, list[Line]]:
+def _rank_posts(post_ids: list[str]) -> tuple[dict[str, list[Line]], dict[str, list[PostKey]]]:
+    """Rankings of some posts, and where these posts stand for each seeker."""
     view = _views["at work"]
-    found: dict[str, list[Line]] = {}
+    rankings: dict[str, list[Line]] = {}
+    keys: defaultdict[str, list[PostKey]] = defaultdict(list)
     for post_id in post_ids:
         opening = view.openings[post_id]
-        if opening is not None:
-            weights = policy_on(opening.city, view.day).weights
-            ranked = rank_post(weights, opening, view.candidates.values())
-            found[post_id] = [(line.seeker_id, line.score) for line in ranked]
-    return found
-
-
-def _list_posts(seeker_ids: list[str]) -> dict[str, list[Line]]:
-    view = _views["at work"]
-    found: dict[str, list[Line]] = {}
-    for seeker_id in seeker_ids:
-        candidate = view.candidates[seeker_id]
-        if candidate is not None:
-            weights = policy_on(candidate.city, view.day).weights
-            ranked = best_posts(weights, candidate, view.openings.values())
-            found[seeker_id] = [(line.post_id, line.score) for line in ranked]
-    return found
+        if opening is None:
+            continue
+        weights = policy_on(opening.city, view.day).weights
+        ranked = rank_post(weights, opening, view.candidates.values(), limit=len(view.candidates))
+        rankings[post_id] = [(line.seeker_id, line.score) for line in ranked[:TOP_SEEKERS]]
+        for line in ranked:
+            keys[line.seeker_id].append(post_order(line.score, opening.post.opened_at, post_id))
+    return rankings, keys
 
 
 async def await_all(matching: httpx.AsyncClient, reader: Reader, timeout_ms: int = 10_000) -> None:

@@ -18,6 +18,9 @@ from shared.contracts.topics import PARTITIONS, TOPICS
 POLL_MS = 50
 """Longest wait of one poll."""
 
+FETCH_MAX_WAIT_MS = 200
+"""It reads some 150 partitions: asking for them all more often would slow down what it watches."""
+
 MESSAGES_MAX = 2_000_000
 """What is kept in memory at most, about 1 kB a message; the scenario at scale 1 makes about 100,000."""
 
@@ -28,7 +31,7 @@ class Reader:
     Attributes:
         events: distinct events by id, in the order of arrival.
         deliveries: how often each event id came; more than once is allowed (at least once), a second event is not.
-        arrived_at: when each event was first seen here.
+        sent_at: when the relay handed each event to the broker (the message's own timestamp).
         undecodable: messages that are no valid events, with the reason.
         dead_letters: raw dead letters.
         raw: the bytes of every message with its key and headers, by topic, for the search for personal data.
@@ -40,14 +43,17 @@ class Reader:
         self._task: asyncio.Task[None] | None = None
         self.events: dict[str, Envelope] = {}
         self.deliveries: Counter[str] = Counter()
-        self.arrived_at: dict[str, datetime] = {}
+        self.sent_at: dict[str, datetime] = {}
         self.undecodable: list[str] = []
         self.dead_letters: list[bytes] = []
         self.raw: defaultdict[str, list[bytes]] = defaultdict(list)
 
     async def __aenter__(self) -> Reader:
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._kafka, auto_offset_reset="earliest", enable_auto_commit=False, fetch_max_wait_ms=20
+            bootstrap_servers=self._kafka,
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+            fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
         )
         await consumer.start()
         consumer.assign(
@@ -94,7 +100,7 @@ class Reader:
             return
         self.deliveries[envelope.id] += 1
         self.events.setdefault(envelope.id, envelope)
-        self.arrived_at.setdefault(envelope.id, datetime.now(UTC))
+        self.sent_at.setdefault(envelope.id, datetime.fromtimestamp(record.timestamp / 1000, UTC))
 
     async def wait(self, condition: Callable[[], bool], timeout_s: float) -> bool:
         """Wait until a condition on what was read holds; answers whether it did in time."""

@@ -274,7 +274,7 @@ def _result(
         freshness_ms=percentiles(freshness.fresh_ms),
         stages_ms={
             "its answer (HTTP, from sending)": percentiles(freshness.answer_ms),
-            "its event on the topic": percentiles(freshness.topic_ms),
+            "its event sent to the topic": percentiles(freshness.topic_ms),
         },
         events_per_s=round(distinct / played_s, 1) if played_s else 0.0,
         stage_events_per_s={name: round(rate, 1) for name, rate in rates.items()},

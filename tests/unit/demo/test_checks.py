@@ -34,7 +34,7 @@ def read(*envelopes: Envelope) -> Reader:
     for envelope in envelopes:
         reader.events.setdefault(envelope.id, envelope)
         reader.deliveries[envelope.id] += 1
-        reader.arrived_at[envelope.id] = datetime.now(UTC)
+        reader.sent_at[envelope.id] = datetime.now(UTC)
     return reader
 
 
