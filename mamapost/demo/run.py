@@ -168,11 +168,13 @@ async def _play(scenario: Scenario, local: Running, options: DemoOptions, consol
         freshness, probes = await _probe(journal, clients, reader, bars)
         commands: list[Accepted] = [*journal.accepted, *probes]
         await await_all(clients["matching"], reader)
-        bar = bars.add_task("verifying rankings", total=None)
+        bar = bars.add_task("verifying", total=None)
         checks = check_commands(commands, reader)
-        checks += await check_rankings(clients["matching"], list(reader.events.values()), datetime.now(UTC))
-        bars.update(bar, description="verifying rebates")
-        checks += await check_rebates(clients["registry"], clients["revenue"], month_of(scenario.month))
+        rankings, rebates = await asyncio.gather(
+            check_rankings(clients["matching"], list(reader.events.values()), datetime.now(UTC)),
+            check_rebates(clients["registry"], clients["revenue"], month_of(scenario.month)),
+        )
+        checks += rankings + rebates
         bars.update(bar, total=1, completed=1, description="verified")
         checks.append(freshness.check)
         checks.append(_as_expected(journal))
