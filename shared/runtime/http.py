@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any
 
@@ -141,19 +141,12 @@ def needs(scope: Scope) -> Any:
 def problem(error: ServiceError) -> JSONResponse:
     """A service's error as problem details."""
     status = 401 if isinstance(error, Unauthorized) else STATUS[error.kind]
-    body = Problem(
-        type=f"urn:mamapost:problem:{error.code}",
-        title=error.code.replace("-", " "),
-        status=status,
-        detail=str(error),
-        code=error.code,
-        retryable=error.retryable,
-        errors=[{"field": fault.field, "expected": fault.expected} for fault in error.faults[:FAULTS_MAX]],
-    )
-    headers = {"Retry-After": "1"} if error.retryable else {}
+    response = _code_problem(status, error.code, str(error), error.faults, error.retryable)
+    if error.retryable:
+        response.headers["Retry-After"] = "1"
     if status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse(body.model_dump(), status, headers, media_type="application/problem+json")
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
 
 
 def faults_of(error: ValidationError | RequestValidationError, *, skip: int = 0) -> list[Fault]:
@@ -183,7 +176,9 @@ def _expected(item: Any) -> str:
     return message.removeprefix("Value error, ").removeprefix("Input should be ").removeprefix("Assertion failed, ")
 
 
-def _code_problem(status: int, code: str, detail: str, faults: list[Fault], retryable: bool = False) -> JSONResponse:
+def _code_problem(
+    status: int, code: str, detail: str, faults: Sequence[Fault], retryable: bool = False
+) -> JSONResponse:
     body = Problem(
         type=f"urn:mamapost:problem:{code}",
         title=code.replace("-", " "),
