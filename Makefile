@@ -13,23 +13,28 @@ BENCH_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+KERNEL := $(VENV)/.kernel
 LOCK_VENV := var/lock-venv
 
 .PHONY: help
 help: ## show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
-demo: $(STAMP) ## run a city's month on embedded engines and verify it (DEMO_ARGS="--seed 7 --json out.json")
+demo: $(KERNEL) ## run a city's month on embedded engines and verify it (DEMO_ARGS="--seed 7 --json out.json")
 	@$(BIN)/mamapost demo $(DEMO_ARGS)
 
 .PHONY: up
-up: $(STAMP) ## run engines and services until Ctrl-C; data stays in ./var (UP_ARGS=...)
+up: $(KERNEL) ## run engines and services until Ctrl-C; data stays in ./var (UP_ARGS=...)
 	@$(BIN)/mamapost up $(UP_ARGS)
 
 .PHONY: test
-test: $(STAMP) ## all tests that need only the embedded engines (TEST_ARGS="-k ranking -n 2")
+test: $(KERNEL) ## all tests that need only the embedded engines (TEST_ARGS="-k ranking -n 2")
 	@$(BIN)/python -m pytest $(TEST_ARGS)
+
+.PHONY: properties
+properties: $(KERNEL) ## 10,000 generated histories of a city: after every step, rankings equal the definition
+	@MAMAPOST_EXAMPLES=10000 $(BIN)/python -m pytest tests/unit/matching/test_engine.py -k "definition_after_every_step or leave_no_trace"
 
 .PHONY: lint
 lint: $(STAMP) ## ruff rules, formatting, import contracts
@@ -47,8 +52,16 @@ fmt: $(STAMP) ## format the code and apply the safe fixes
 	@$(BIN)/ruff format .
 
 .PHONY: bench
-bench: $(STAMP) ## measure (BENCH_ARGS=...)
+bench: $(KERNEL) ## measure (BENCH_ARGS=...)
 	@$(BIN)/python -m bench $(BENCH_ARGS)
+
+.PHONY: bench-matching
+bench-matching: $(KERNEL) ## measure matching beside its peers (BENCH_ARGS="--quick --json out.json")
+	@$(BIN)/python -m bench.matching $(BENCH_ARGS)
+
+.PHONY: bench-peers
+bench-peers: $(STAMP) ## install the peers that bench-matching measures beside ours (DuckDB, Polars, a PostgreSQL client)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[bench]'
 
 .PHONY: contracts
 contracts: $(STAMP) ## write the golden JSON Schemas anew from the event models
@@ -62,7 +75,7 @@ venv: $(STAMP) ## create or refresh .venv (the other targets do it when needed)
 lock: ## resolve requirements.lock from pyproject.toml (LOCK_ARGS="--upgrade" for newer versions)
 	@$(call find_python); "$$py" -m venv --clear $(LOCK_VENV)
 	@$(LOCK_VENV)/bin/python -m pip install --quiet uv
-	@$(LOCK_VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --all-extras \
+	@$(LOCK_VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --extra dev \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(LOCK_ARGS) \
 		pyproject.toml --output-file requirements.lock
 	@rm -rf $(LOCK_VENV)
@@ -97,4 +110,11 @@ $(STAMP): requirements.lock pyproject.toml
 	fi
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Numba compiles the ranking functions for this machine when they are first called, and keeps them. Done here, so that no
+# service that starts makes a city wait for it.
+$(KERNEL): $(STAMP) $(wildcard services/matching/engine/*.py)
+	@echo "mamapost: compiling the ranking functions for this machine (once, about a minute)"
+	@$(BIN)/python -m services.matching.engine.warm
 	@touch $@

@@ -10,10 +10,13 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 from bench.bus import bench_bus
-from bench.engine import bench_engine
+from bench.decode import bench_decode
 from bench.measure import Measured
 
-BENCHES: dict[str, Callable[[int], Coroutine[None, None, list[Measured]]]] = {"bus": bench_bus, "engine": bench_engine}
+BENCHES: dict[str, Callable[[int], Coroutine[None, None, list[Measured]]]] = {
+    "bus": bench_bus,
+    "decode": bench_decode,
+}
 
 
 def main() -> None:

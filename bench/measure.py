@@ -6,7 +6,7 @@ import random
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 
-from shared.contracts.registry import Pay, PostOpened, SeekerRegistered
+from shared.contracts.registry import SeekerRegistered
 from shared.kernel.ids import new_id
 
 YANTAI = "370600"
@@ -42,30 +42,5 @@ def seeker(dice: random.Random, seeker_id: str | None = None, version: int = 1) 
             "pay_floor_fen": dice.randrange(1000, 2000, 50),
             "eligible_until": date(2031, 5, 31),
             "registered_at": NOW,
-        }
-    )
-
-
-def post(dice: random.Random) -> PostOpened:
-    """A random post of the same city."""
-    return PostOpened.model_validate(
-        {
-            "post_id": new_id("post"),
-            "version": 1,
-            "employer_id": new_id("employer"),
-            "city": YANTAI,
-            "area": "370602",
-            "kind": dice.choice(["elastic", "team", "mobile", "new-form"]),
-            "trade": "garment",
-            "location": {"lat": 37.3 + dice.random() * 0.3, "lon": 121.2 + dice.random() * 0.4},
-            "hours": [{"day": day, "from": "09:00", "to": "15:00"} for day in range(1, 6)],
-            "min_minutes": 600,
-            "skills_required": [],
-            "skills_desired": ["sewing"],
-            "pay": Pay(per="hour", fen=1800, expected_hourly_fen=dice.randrange(1500, 2500, 50)),
-            "seats": 5,
-            "facilities": [],
-            "urgent": False,
-            "opened_at": NOW,
         }
     )

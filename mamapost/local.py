@@ -44,13 +44,21 @@ def running(data_dir: Path, *, with_token: bool) -> Iterator[Running]:
     """
     log_dir = data_dir / "log"
     log_dir.mkdir(parents=True, exist_ok=True)
-    env = {"MAMAPOST_MASTER_KEY_FILE": str(_master_key_file(data_dir).absolute())}
+    env = {
+        "MAMAPOST_MASTER_KEY_FILE": str(_master_key_file(data_dir).absolute()),
+        "MAMAPOST_MATCHING_CHECKPOINT_DIR": str((data_dir / "checkpoints").absolute()),
+    }
     token = None
     if with_token:
         token = secrets.token_urlsafe(32)
         tokens_file = data_dir / "tokens"
-        _write_secret(tokens_file, f"{hash_of(token)} local read,write,personal\n")
+        own_token = secrets.token_urlsafe(32)
+        lines = f"{hash_of(token)} local read,write,personal\n{hash_of(own_token)} matching write\n"
+        _write_secret(tokens_file, lines)
         env["MAMAPOST_TOKENS_FILE"] = str(tokens_file.absolute())
+        registry_token_file = data_dir / "registry.token"
+        _write_secret(registry_token_file, own_token + "\n")
+        env["MAMAPOST_REGISTRY_TOKEN_FILE"] = str(registry_token_file.absolute())
     with (
         Engines.start(data_dir / "engines", log_dir) as engines,
         Fleet.start(engines.urls, log_dir=log_dir, env=env, port_dir=data_dir / "ports") as fleet,

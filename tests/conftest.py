@@ -28,8 +28,9 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
 
 
 @pytest.fixture
-def settings(engines: Engines, tmp_path: Path) -> Settings:
-    """Settings of a service on the engines, with a database and consumer groups of this test alone."""
+def settings(engines: Engines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings of a service on the engines, with a database, consumer groups and checkpoints of this test alone."""
+    monkeypatch.setenv("MAMAPOST_MATCHING_CHECKPOINT_DIR", str(tmp_path / "checkpoints"))
     key_file = tmp_path / "master.key"
     key_file.write_text(secrets.token_hex(32))
     return Settings(

@@ -20,6 +20,10 @@ from deploy.local.recipes import KAFKA_VARIABLE, MONGO_VARIABLE
 
 SERVICES: Final = ("registry", "matching", "training", "revenue")
 
+REGISTRY_VARIABLE: Final = "MAMAPOST_REGISTRY_URL"
+CALLS_REGISTRY: Final = frozenset({"matching"})
+"""Services that send commands to the registry."""
+
 _READY_PATH: Final = "/health/ready"
 _READY_ANSWER_TIMEOUT_S: Final = 5.0
 _POLL_S: Final = 0.05
@@ -127,6 +131,18 @@ class Fleet:
         """SIGKILL the service and return when it is gone. No-op when it is."""
         self._children[service].kill()
 
+    def pause(self, service: str) -> None:
+        """Hold the service up with SIGSTOP, as a machine that hangs; `resume` lets it go on."""
+        self._children[service].pause()
+
+    def resume(self, service: str) -> None:
+        """Let a paused service go on."""
+        self._children[service].resume()
+
+    def stop_one(self, service: str) -> bool:
+        """Stop one service in order, killing it after `stop_timeout_s`. Returns whether it ended by itself."""
+        return self._children[service].stop(self._stop_timeout_s)
+
     def restart(self, service: str, *, wait_ready: bool = True) -> None:
         """Start the service again on its port, after an orderly stop if it still runs.
 
@@ -185,9 +201,14 @@ class Fleet:
     def _spawn(self, service: str) -> None:
         command = self._command(service, self._ports[service])
         try:
-            self._children[service] = Child(service, command, self.log_path(service), self._env)
+            self._children[service] = Child(service, command, self.log_path(service), self._env_now())
         except OSError as error:
             raise ServiceStartFailed(f"{service} cannot be started ({command[0]}): {error}") from error
+
+    def _env_now(self) -> dict[str, str]:
+        """Variables of a service that starts now: it may have to call the registry, wherever that listens."""
+        where = {REGISTRY_VARIABLE: self.url("registry")} if "registry" in self._ports else {}
+        return {**self._env, **where}
 
     def _await_ready(self, service: str, deadline: Deadline, *, may_move: bool) -> None:
         """Wait for the ready answer of the service's own process.
@@ -213,8 +234,17 @@ class Fleet:
             self._ports[service] = self._pick_port(service)
             self._spawn(service)
             self._await_ready(service, deadline, may_move=True)
+            if service == "registry":
+                self._tell_callers(deadline)
             return
         raise ServiceStartFailed(self._failure(service, f"ended with exit code {self._children[service].exit_code}"))
+
+    def _tell_callers(self, deadline: Deadline) -> None:
+        """Start those again that were told where the registry would listen, since it had to move."""
+        for service in CALLS_REGISTRY & self._children.keys():
+            self._children[service].stop(self._stop_timeout_s)
+            self._spawn(service)
+            self._await_ready(service, deadline, may_move=True)
 
     def _failure(self, service: str, what: str) -> str:
         tail = self._children[service].log_tail()

@@ -184,6 +184,14 @@ class Child:
         self._process.wait(_KILL_TIMEOUT_S)
         _children.discard(self)
 
+    def pause(self) -> None:
+        """SIGSTOP: it neither runs nor ends until `resume`, as a machine that hangs."""
+        self._signal_group(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT, after `pause`."""
+        self._signal_group(signal.SIGCONT)
+
     def request_stop(self) -> None:
         """Send SIGTERM and return at once."""
         if self.alive:

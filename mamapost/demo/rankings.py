@@ -85,8 +85,8 @@ def _rank_posts(post_ids: list[str]) -> tuple[dict[str, list[Line]], dict[str, l
         opening = view.openings[post_id]
         if opening is None:
             continue
-        weights = policy_on(opening.city, view.day).weights
-        ranked = rank_post(weights, opening, view.candidates.values(), limit=len(view.candidates))
+        policy = policy_on(opening.city, view.day)
+        ranked = rank_post(policy, opening, view.candidates.values(), limit=len(view.candidates))
         rankings[post_id] = [(line.seeker_id, line.score) for line in ranked[:TOP_SEEKERS]]
         for line in ranked:
             keys[line.seeker_id].append(post_order(line.score, opening.post.opened_at, post_id))

@@ -2,68 +2,158 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import cast
 
 from fastapi import FastAPI
 
 from services.matching import metrics
-from services.matching.api import Reader, router
+from services.matching.api import Desk, Forwarding, HiringDesk, Reader, hiring_router, policy_router, router
+from services.matching.checkpoint import Shelf
 from services.matching.config import MatchingSettings
 from services.matching.engine import Engine
+from services.matching.engine.warm import warm
 from services.matching.facts import CONSUMED
-from services.matching.handlers import Events, Ticker
-from services.matching.store import MongoFacts, MongoRankings
-from services.matching.use_cases import Live
+from services.matching.handlers import Checkpoints, Holdings, Ticker
+from services.matching.hiring import Attendance, Hirings, HiringTerms, OwnedBoard
+from services.matching.ownership import Leases, Peers
+from services.matching.ports import Board, Registry
+from services.matching.registry import HttpRegistry
+from services.matching.store import (
+    MongoOffers,
+    MongoOwners,
+    MongoPolicies,
+    MongoPolicyReads,
+    MongoRankings,
+    ensure_policies,
+)
+from services.matching.use_cases import Live, read_published
+from shared.contracts import fast
+from shared.contracts.topics import PARTITIONS, partition_of
 from shared.kernel.clock import Clock, system_clock
+from shared.kernel.ids import new_id
 from shared.messaging.bus import Bus
 from shared.messaging.events import EventLog
+from shared.runtime.commands import CommandRunner
 from shared.runtime.http import create_app
-from shared.runtime.mongo import Mongo, StoreUnavailable
+from shared.runtime.mongo import Mongo, Session
+from shared.runtime.readiness import Readiness
 from shared.runtime.settings import Settings
 
 SERVICE = "matching"
-DESCRIPTION = "Who gets what: the best seekers of each post, the best posts of each seeker, and why."
+DESCRIPTION = "Who gets what: the best seekers of each post, the best posts of each seeker, and why; offers of seats."
 
 
-def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
+def create(
+    settings: Settings,
+    clock: Clock = system_clock,
+    engine: Engine | None = None,
+    registry: Registry | None = None,
+) -> FastAPI:
     """Matching as an app; it connects when it is started, not here.
 
     Args:
         clock: another one in tests, so that a day can be chosen.
+        registry: another one in tests; by default the one at `registry_url`.
     """
     own = MatchingSettings(**settings.model_dump())
     mongo = Mongo.connect(own, SERVICE)
     events = EventLog(mongo.db, SERVICE)
-    facts, outbox = MongoFacts(mongo), MongoRankings(mongo, events)
+    outbox, owners = MongoRankings(mongo, events), MongoOwners(mongo)
+    runner = CommandRunner(mongo, events, clock, own.command_secret(SERVICE))
+    offers = MongoOffers(mongo, events)
+    readiness = Readiness(
+        mongo, [lambda: ensure_policies(mongo), offers.prepare, events.ensure_indexes, runner.ensure_indexes]
+    )
+
+    def policies(session: Session) -> MongoPolicies:
+        return MongoPolicies(mongo.db, events, session)
+
     live = Live(Engine(clock()))
+    shelf = Shelf(own.matching_checkpoint_dir / own.db_prefix, live.engine.layout)
+    checkpoints = Checkpoints(live, shelf, clock, own.matching_checkpoint_interval_s)
+    instance = f"{socket.gethostname()} {own.url}"
+    leases = Leases(
+        live,
+        owners,
+        instance=instance,
+        url=own.url,
+        lease_s=own.matching_lease_s,
+        on_taken=lambda part: read_published(live, part, outbox=outbox),
+    )
+    attendance = Attendance(offers)
+    holdings = Holdings(live, checkpoints, leases, clock, attendance)
+    peers = Peers(owners, own.url)
     bus = Bus(own, SERVICE, mongo, events, clock)
-    bus.consume(CONSUMED, Events(live, facts, clock).apply)
-    ticker = Ticker(live, facts, outbox, bus, clock, own.matching_publish_interval_ms)
+    bus.consume_slices(CONSUMED, holdings, fast.decode)
+    ticker = Ticker(
+        live,
+        outbox,
+        owners,
+        checkpoints,
+        leases,
+        bus,
+        clock,
+        warm=warm,
+        instance=instance,
+        interval_ms=own.matching_publish_interval_ms,
+    )
+    http_registry = HttpRegistry(own.registry_url, own.registry_token_file, own.registry_timeout_ms)
+
+    def board(now: datetime) -> OwnedBoard:
+        return OwnedBoard(cast(Board, live.at(now)), lambda city: live.owns(partition_of(city)))
+
+    hirings = Hirings(
+        offers,
+        registry or http_registry,
+        board,
+        attendance,
+        HiringTerms(own.offers_per_seat, own.offer_expiry_minutes),
+        clock,
+        new_id,
+        own.matching_hiring_interval_ms,
+    )
     metrics.OPEN_POSTS.set_function(lambda: live.engine.counts()[0])
     metrics.ELIGIBLE_SEEKERS.set_function(lambda: live.engine.counts()[1])
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        preparing = asyncio.create_task(readiness.prepare(), name="prepare")
         ticker.start()
+        hirings.start(preparing)
         try:
             yield
         finally:
+            preparing.cancel()
+            await asyncio.gather(preparing, return_exceptions=True)
+            holdings.close()
+            await hirings.stop()
             await ticker.stop()
             await bus.stop()
+            await holdings.settle()
+            await peers.close()
+            await http_registry.close()
             mongo.close()
 
     async def ready() -> dict[str, str]:
-        return {"store": await _store_state(mongo), "rankings": ticker.state, "bus": bus.state}
+        return {
+            "store": await readiness.state(),
+            "rankings": ticker.state,
+            "hiring": hirings.state,
+            "bus": bus.state,
+        }
 
     app = create_app(SERVICE, DESCRIPTION, own, lifespan, ready)
+    app.add_middleware(Forwarding, live=live, peers=peers)
     app.include_router(router(Reader(live, clock)))
+    app.include_router(
+        hiring_router(
+            HiringDesk(runner, hirings, offers, clock, lambda: all(live.owns(number) for number in range(PARTITIONS)))
+        )
+    )
+    app.include_router(policy_router(Desk(runner, clock), policies, MongoPolicyReads(mongo.db)))
     return app
-
-
-async def _store_state(mongo: Mongo) -> str:
-    try:
-        await mongo.ping()
-    except StoreUnavailable:
-        return "down"
-    return "up"

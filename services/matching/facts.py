@@ -11,14 +11,19 @@ from services.matching.domain import (
     Employer,
     EntityKind,
     Fact,
+    Limits,
     Placement,
+    Policy,
     Post,
+    Schedule,
     Seeker,
     Shift,
     State,
     Station,
+    Weights,
+    policy_id_of,
 )
-from shared.contracts import registry, training
+from shared.contracts import matching, registry, training
 from shared.contracts.fields import Event, Point, WeekSpan
 from shared.kernel.clock import civil_day
 from shared.kernel.geo import Place, Vector, vector_of
@@ -58,7 +63,6 @@ def _seeker(event: registry.SeekerRegistered) -> Seeker:
         pay_floor_fen=event.pay_floor_fen,
         eligible_until=event.eligible_until,
         registered_at=_milliseconds(event.registered_at),
-        registered_on=civil_day(event.registered_at),
     )
 
 
@@ -75,6 +79,7 @@ def _post(event: registry.PostOpened) -> Post:
         expected_hourly_fen=event.pay.expected_hourly_fen,
         seats=event.seats,
         facilities=frozenset(event.facilities),
+        urgent=event.urgent,
         opened_at=_milliseconds(event.opened_at),
         closes_at=None if event.closes_at is None else _milliseconds(event.closes_at),
     )
@@ -93,7 +98,30 @@ def _certificate(event: training.SkillCertified) -> Certificate:
 
 
 def _shift(event: registry.ShiftCompleted) -> Shift:
-    return Shift(seeker_id=event.seeker_id, verdict=event.verdict)
+    return Shift(seeker_id=event.seeker_id, verdict=event.verdict, day=civil_day(event.started_at))
+
+
+def _policy(event: matching.PolicyAdopted) -> Schedule:
+    if event.policy_id != policy_id_of(event.city):
+        raise Unusable("policy_id: expected the id of the city's policy")
+    dated: tuple[matching.DatedPolicy | matching.PolicyAdopted, ...] = (*event.earlier, event)
+    if [policy.version for policy in dated] != list(range(1, event.version + 1)):
+        raise Unusable("earlier: expected all versions before this one, in order")
+    try:
+        return Schedule(
+            tuple(
+                Policy(
+                    city=event.city,
+                    version=policy.version,
+                    valid_from=policy.valid_from,
+                    weights=Weights(*(getattr(policy.weights, part) for part in Weights._fields)),
+                    limits=Limits(policy.limits.commute_max_m, policy.limits.waiting_full_weeks),
+                )
+                for policy in dated
+            )
+        )
+    except ValueError as error:
+        raise Unusable(str(error)) from None
 
 
 def _over(_: Event) -> None:
@@ -114,10 +142,14 @@ _SAYS: dict[type[Event], tuple[EntityKind, Callable[[Any], State | None]]] = {
     training.SkillCertified: ("certificate", _certificate),
     training.SkillRevoked: ("certificate", _over),
     registry.ShiftCompleted: ("shift", _shift),
+    matching.PolicyAdopted: ("policy", _policy),
 }
 
 CONSUMED: tuple[type[Event], ...] = tuple(_SAYS)
 """Events that matching listens to."""
+
+_SAYS_OF_TOPIC = {event.topic: says for event, says in _SAYS.items()}
+"""By topic, since an event that came over the bus may be a plain structure with the model's fields (contracts.fast)."""
 
 KIND_OF_TOPIC: dict[str, EntityKind] = {event.topic: kind for event, (kind, _) in _SAYS.items()}
 """Entity kind that a topic's events are about; topics with one version count lead to the same kind."""
@@ -130,5 +162,5 @@ def fact_of(event: Event) -> Fact:
         Unusable: its hours are no week.
         KeyError: matching does not consume this kind of event.
     """
-    kind, says = _SAYS[type(event)]
+    kind, says = _SAYS_OF_TOPIC[event.topic]
     return Fact(kind, event.entity_id, event.entity_version, event.city, says(event))

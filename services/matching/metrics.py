@@ -27,3 +27,54 @@ CHANGES_WAITING = Gauge(
 CHANGES_PUBLISHED = Counter(
     "mamapost_matching_ranking_changes_total", "Rankings published as ranking-changed: what subscribers have to digest."
 )
+COMMANDS = Counter(
+    "mamapost_matching_commands_total",
+    "Commands by outcome (accepted, repeated, or the error's code): policies adopted, offers answered.",
+    ["command", "outcome"],
+)
+OFFERS_MADE = Counter(
+    "mamapost_matching_offers_made_total", "Offers of instant hiring: stands still when it is broken."
+)
+OFFERS_SETTLED = Counter(
+    "mamapost_matching_offers_settled_total",
+    "Ends of offers by outcome; many that expire say that nobody reads them, many seat-taken that too many are made.",
+    ["outcome"],
+)
+OFFERS_LIVE = Gauge("mamapost_matching_offers_live", "Offers that are not settled, those being accepted included.")
+HIRINGS_WAITING = Gauge(
+    "mamapost_matching_hirings_waiting", "Hirings with a free seat and nobody left to offer it to: employers who wait."
+)
+PARTITIONS_OWNED = Gauge(
+    "mamapost_matching_partitions_owned",
+    "Partitions that this instance answers for; over all instances their sum is the number of partitions.",
+)
+FORWARDED = Counter(
+    "mamapost_matching_forwarded_total",
+    "Reads passed on to other instances, by outcome: answered, unknown, unowned, silent.",
+    ["outcome"],
+)
+CHECKPOINT_AGE_SECONDS = Gauge(
+    "mamapost_matching_checkpoint_age_seconds",
+    "Since the last state of the partition that waited longest was written: what a restart has to read again.",
+)
+CHECKPOINT_SIZE = Gauge("mamapost_matching_checkpoint_bytes", "Size of this instance's checkpoints together.")
+CHECKPOINT_SECONDS = Histogram(
+    "mamapost_matching_checkpoint_write_seconds",
+    "From the fork until the checkpoints are on the disk; readers are not held up meanwhile.",
+    buckets=(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60),
+)
+CHECKPOINT_FORK_SECONDS = Histogram(
+    "mamapost_matching_checkpoint_fork_seconds",
+    "Time that a fork takes: it holds up every reader meanwhile.",
+    buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
+)
+CHECKPOINTS_WRITTEN = Counter(
+    "mamapost_matching_checkpoints_total",
+    "Checkpoints by outcome: written, or failed; a failure says why in the log.",
+    ["outcome"],
+)
+CHECKPOINTS_LOADED = Counter(
+    "mamapost_matching_checkpoint_loads_total",
+    "Partitions taken up, by what their checkpoint was: loaded, fallback, missing, damaged, foreign.",
+    ["outcome"],
+)

@@ -44,6 +44,11 @@ class StationUnknown(Unknown):
     summary: ClassVar[str] = "there is no such station"
 
 
+class ShuttleUnknown(Unknown):
+    code: ClassVar[str] = "shuttle-unknown"
+    summary: ClassVar[str] = "there is no such shuttle"
+
+
 class EmployerUnknown(Unknown):
     code: ClassVar[str] = "employer-unknown"
     summary: ClassVar[str] = "there is no such employer"
@@ -161,6 +166,16 @@ class HoursOutsidePost(Invalid):
     summary: ClassVar[str] = "the hours of a placement lie within those of its post"
 
 
+class ChildCareElsewhere(Invalid):
+    code: ClassVar[str] = "child-care-elsewhere"
+    summary: ClassVar[str] = "child care is given at a station of the post's community"
+
+
+class ShuttleElsewhere(Invalid):
+    code: ClassVar[str] = "shuttle-elsewhere"
+    summary: ClassVar[str] = "the shuttle goes to another station than the post's"
+
+
 class ShiftTimesInvalid(Invalid):
     code: ClassVar[str] = "shift-times-invalid"
     summary: ClassVar[str] = "the times of the shift are not possible"
@@ -235,6 +250,26 @@ class SeatsTaken(Conflict):
 class NoSeatLeft(Conflict):
     code: ClassVar[str] = "no-seat-left"
     summary: ClassVar[str] = "every seat of the post is taken"
+
+
+class ChildCareNone(Conflict):
+    code: ClassVar[str] = "child-care-none"
+    summary: ClassVar[str] = "there is no child care at that station"
+
+
+class ChildCareFull(Conflict):
+    code: ClassVar[str] = "child-care-full"
+    summary: ClassVar[str] = "no child-care place is left at these hours"
+
+
+class ShuttleFull(Conflict):
+    code: ClassVar[str] = "shuttle-full"
+    summary: ClassVar[str] = "no seat of the shuttle is left at these hours"
+
+
+class ChildCareTaken(Conflict):
+    code: ClassVar[str] = "child-care-taken"
+    summary: ClassVar[str] = "more child-care places are taken than would be left"
 
 
 class AlreadyPlaced(Conflict):

@@ -9,13 +9,13 @@ from typing import Protocol
 
 from services.registry.domain.people import Person, Seeker
 from services.registry.domain.placements import Placement
-from services.registry.domain.places import Community, Employer, Station
+from services.registry.domain.places import Community, Employer, Shuttle, Station
 from services.registry.domain.posts import Post
 from services.registry.domain.shifts import Shift, Stretch
 from shared.contracts.envelope import Envelope
 from shared.contracts.fields import Event
 
-Entity = Community | Station | Employer | Seeker | Post | Placement | Shift
+Entity = Community | Station | Shuttle | Employer | Seeker | Post | Placement | Shift
 
 
 @dataclass(slots=True)
@@ -45,6 +45,8 @@ class Lookup(Protocol):
     async def communities(self, ids: Collection[str]) -> Mapping[str, Community]: ...
 
     async def stations(self, ids: Collection[str]) -> Mapping[str, Station]: ...
+
+    async def shuttles(self, ids: Collection[str]) -> Mapping[str, Shuttle]: ...
 
     async def employers(self, ids: Collection[str]) -> Mapping[str, Employer]: ...
 
@@ -93,6 +95,10 @@ class RegistryReader(Lookup, Protocol):
     async def page_stations(
         self, city: str | None, community_id: str | None, after: str | None, limit: int
     ) -> list[Station]: ...
+
+    async def page_shuttles(
+        self, city: str | None, station_id: str | None, after: str | None, limit: int
+    ) -> list[Shuttle]: ...
 
     async def page_employers(
         self, city: str | None, suspended: bool | None, after: str | None, limit: int

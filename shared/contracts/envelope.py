@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
+import msgspec
 from pydantic import ValidationError
 
 from shared.contracts.fields import Event, rfc3339
@@ -28,9 +29,13 @@ Reason = Literal[
 ]
 """Why a message was dead-lettered; also a metric label, so the list is closed."""
 
+ID = re.compile(r"evt-[0-9a-f]{32}")
+"""The whole id of an event."""
+
+TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+"""A whole `traceparent` of W3C; any other is ignored, as it demands."""
+
 _TYPE = re.compile(r"mamapost\.([a-z][a-z-]{0,60})\.v([1-9][0-9]{0,3})")
-_ID = re.compile(r"evt-[0-9a-f]{32}")
-_TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C; any other is ignored, as it demands
 _SEQUENCE = re.compile(r"[1-9][0-9]{0,9}")
 _REQUIRED = ("ce_id", "ce_type", "ce_source", "ce_specversion", "ce_time", "ce_partitionkey", "ce_sequence")
 
@@ -49,14 +54,17 @@ class Undecodable(Exception):
         self.detail = detail
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """A valid event with its CloudEvents attributes."""
+class Envelope(msgspec.Struct, frozen=True, gc=False):
+    """A valid event with its CloudEvents attributes. A struct, for it is made a hundred thousand times a second."""
 
     id: str
     time: datetime
     event: Event
     traceparent: str | None = None
+
+
+Decode = Callable[[str, bytes | None, Sequence[tuple[str, bytes | None]], bytes | None], Envelope]
+"""What makes an event of a message's topic, key, headers and value, or raises `Undecodable`; nothing else ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +148,10 @@ def decode(topic: str, key: bytes | None, headers: Sequence[tuple[str, bytes | N
     if int(attributes["ce_sequence"]) != event.entity_version or attributes["ce_partitionkey"] != event.city:
         raise Undecodable("bad-header", f"expected ce_sequence = {model.order} and ce_partitionkey = city")
     # These two are logged and passed on, so they may hold nothing but what a machine made up (promise 4).
-    if not _ID.fullmatch(attributes["ce_id"]):
+    if not ID.fullmatch(attributes["ce_id"]):
         raise Undecodable("bad-header", "ce_id: expected the id of an event, `evt-` and 32 hexadecimal digits")
     trace = attributes.get("traceparent", "")
-    return Envelope(attributes["ce_id"], time, event, trace if _TRACE.fullmatch(trace) else None)
+    return Envelope(attributes["ce_id"], time, event, trace if TRACE.fullmatch(trace) else None)
 
 
 def _time_of(ce_time: str) -> datetime:

@@ -27,6 +27,7 @@ SEEKER = _id("seeker")
 EMPLOYER = _id("employer")
 COMMUNITY = _id("community")
 STATION = _id("station")
+SHUTTLE = _id("shuttle")
 POST = _id("post")
 PLACEMENT = _id("placement")
 SHIFT = _id("shift")
@@ -34,6 +35,7 @@ COURSE = _id("course")
 ENROLMENT = _id("enrolment")
 CERTIFICATE = _id("certificate")
 AGREEMENT = _id("agreement")
+OFFER = _id("offer")
 
 
 def _at(day: int, time: str) -> datetime:
@@ -44,6 +46,12 @@ def _at(day: int, time: str) -> datetime:
 
 def _weekdays(start: str, to: str) -> tuple[WeekSpan, ...]:
     return tuple(WeekSpan(day=day, start=start, to=to) for day in range(1, 6))
+
+
+def _policy(version: int, valid_from: date, weights: tuple[int, ...], km: int, at: datetime) -> matching.DatedPolicy:
+    named = matching.PolicyWeights(**dict(zip(matching.PolicyWeights.model_fields, weights, strict=True)))
+    limits = matching.PolicyLimits(commute_max_m=km * 1000, waiting_full_weeks=26)
+    return matching.DatedPolicy(version=version, valid_from=valid_from, weights=named, limits=limits, adopted_at=at)
 
 
 # The event, and the moment of the change, which becomes `ce_time`.
@@ -64,9 +72,16 @@ _STORY: tuple[tuple[Event, datetime], ...] = (
             location=Point(lat=37.5391, lon=121.3914),
             production_accepted=True,
             facilities=("child-care-room", "nursing-room"),
+            child_care_places=12,
             registered_at=_at(2, "09:10"),
         ),
         _at(3, "15:00"),
+    ),
+    (
+        registry.ShuttleRegistered(
+            shuttle_id=SHUTTLE, version=1, city=CITY, station_id=STATION, seats=20, registered_at=_at(3, "15:30")
+        ),
+        _at(3, "15:30"),
     ),
     (
         registry.EmployerRegistered(
@@ -212,6 +227,16 @@ _STORY: tuple[tuple[Event, datetime], ...] = (
         _at(20, "17:00"),
     ),
     (
+        # Mothers of small children asked that the way counts more; from Monday on nobody is sent beyond 40 km.
+        matching.PolicyAdopted(
+            policy_id=f"{PREFIXES['policy']}-{hashlib.sha256(CITY.encode()).hexdigest()[:32]}",
+            city=CITY,
+            earlier=(_policy(1, date(2026, 1, 1), (30, 20, 15, 10, 10, 10, 5), 60, _at(1, "10:00") - timedelta(80)),),
+            **dict(_policy(2, date(2026, 3, 9), (30, 25, 15, 10, 10, 5, 5), 40, _at(4, "16:00"))),
+        ),
+        _at(4, "16:00"),
+    ),
+    (
         matching.RankingChanged(
             post_id=POST,
             sequence=1,
@@ -337,6 +362,33 @@ _STORY: tuple[tuple[Event, datetime], ...] = (
             spent_at=_at(31, "15:00") + timedelta(days=9),
         ),
         _at(31, "15:00") + timedelta(days=9),
+    ),
+    (
+        matching.OfferMade(
+            offer_id=OFFER,
+            version=1,
+            post_id=POST,
+            seeker_id=SEEKER,
+            city=CITY,
+            rank=1,
+            hours=_weekdays("08:30", "11:30"),
+            made_at=_at(7, "14:50"),
+            expires_at=_at(7, "15:05"),
+        ),
+        _at(7, "14:50"),
+    ),
+    (
+        matching.OfferSettled(
+            offer_id=OFFER,
+            version=2,
+            post_id=POST,
+            seeker_id=SEEKER,
+            city=CITY,
+            outcome="accepted",
+            placement_id=PLACEMENT,
+            settled_at=_at(7, "15:00"),
+        ),
+        _at(7, "15:00"),
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Events of the registry: seekers, employers, stations, posts, placements, shifts."""
+"""Events of the registry: seekers, employers, stations, shuttles, posts, placements, shifts."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class CommunityRegistered(RegistryEvent):
 
 
 class StationRegistered(RegistryEvent):
-    """A station (驿站) of a community; sent again when the acceptance of its production zone changes."""
+    """A station (驿站) of a community; sent again when its production zone is accepted, or what it offers changes."""
 
     topic: ClassVar[str] = "station-registered"
     entity: ClassVar[str] = "station_id"
@@ -142,6 +142,24 @@ class StationRegistered(RegistryEvent):
         Flag, Field(description="Fire, blast and dust acceptance; without it no shift is hosted (FACTS.md, Y, L).")
     ]
     facilities: Annotated[tuple[Annotated[Facility, OPEN], ...], Field(max_length=4)]
+    child_care_places: Annotated[
+        Annotated[int, Field(ge=0, le=200), OPEN] | None,
+        Field(description="Children that its child-care zone takes at a time; absent: not told."),
+    ] = None
+    registered_at: Instant
+
+
+class ShuttleRegistered(RegistryEvent):
+    """A shuttle (妈妈班车) runs to a station, at the hours of the posts there; sent again when its seats change."""
+
+    topic: ClassVar[str] = "shuttle-registered"
+    entity: ClassVar[str] = "shuttle_id"
+
+    shuttle_id: OpenId
+    version: Version
+    city: City
+    station_id: OpenId
+    seats: Annotated[int, Field(ge=0, le=100, description="0: it no longer runs."), OPEN]
     registered_at: Instant
 
 

@@ -15,6 +15,7 @@ PREFIXES = {
     "seeker": "skr",
     "employer": "emp",
     "station": "stn",
+    "shuttle": "shl",
     "community": "com",
     "post": "pst",
     "placement": "plc",
@@ -26,7 +27,9 @@ PREFIXES = {
     "entry": "ent",
     "settlement": "stl",
     "spending": "spd",
+    "offer": "ofr",
     "event": "evt",
+    "policy": "pol",
 }
 
 NewId = Callable[[str], str]

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -20,14 +20,17 @@ from aiokafka.errors import KafkaError, UnknownError
 from faststream.kafka import KafkaBroker
 from pymongo.errors import PyMongoError
 
+from shared.contracts.envelope import Decode, decode
 from shared.contracts.fields import Event
 from shared.contracts.topics import PARTITIONS
 from shared.kernel.clock import Clock
 from shared.messaging.consume import Apply, Consumer
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.events import EventLog
+from shared.messaging.partitions import Partitions
 from shared.messaging.relay import Relay, own_topics
-from shared.messaging.topics import ensure_topics
+from shared.messaging.slices import SliceConsumer
+from shared.messaging.topics import ensure_topics, strays
 from shared.runtime import metrics
 from shared.runtime.logs import logger
 from shared.runtime.mongo import Mongo
@@ -59,7 +62,7 @@ class Bus:
     """Relay and consumer of one service instance.
 
     `state` is `starting` until topics, relay and consumer are there for the first time, then `up`, or `away` while the
-    broker does not answer.
+    broker does not answer; `down` if it ended by a defect, which is logged.
     """
 
     def __init__(self, settings: Settings, service: str, mongo: Mongo, events: EventLog, clock: Clock) -> None:
@@ -75,8 +78,12 @@ class Bus:
         self._stopping = asyncio.Event()
         self.state = "starting"
 
-    def consume(self, events: Sequence[type[Event]], apply: Apply) -> None:
-        """Have `apply` called with batches of these events; to be called once, before `start`."""
+    def consume(self, events: Sequence[type[Event]], apply: Apply, decode: Decode = decode) -> None:
+        """Have `apply` called with batches of these events; to be called once, before `start`.
+
+        Args:
+            decode: `envelope.decode`, or `fast.decode` for a service that reads its topics from their beginning.
+        """
         if self._consumer is not None:
             raise RuntimeError("a service has one subscription, which lists all its topics")
         self._consumed = [event.topic for event in events]
@@ -86,11 +93,19 @@ class Bus:
             self._events.wake()
             return refusals
 
-        self._consumer = Consumer(self._service, self._consumed, apply_and_wake, self._dead_letters)
+        self._consumer = Consumer(self._service, self._consumed, apply_and_wake, self._dead_letters, decode)
+
+    def consume_slices(self, events: Sequence[type[Event]], partitions: Partitions, decode: Decode = decode) -> None:
+        """Have a service that keeps its own offsets consume these events; instead of `consume`."""
+        if self._consumer is not None:
+            raise RuntimeError("a service has one subscription, which lists all its topics")
+        self._consumed = [event.topic for event in events]
+        self._consumer = SliceConsumer(self._service, self._consumed, partitions, self._dead_letters, decode)
 
     async def start(self) -> None:
         """Begin to connect, in the background."""
         self._task = asyncio.create_task(self._supervise(), name="bus")
+        self._task.add_done_callback(self._ended)
 
     async def stop(self) -> None:
         """Finish the batch at hand, commit it, and disconnect."""
@@ -101,6 +116,12 @@ class Bus:
             if not done:
                 self._task.cancel()
                 await asyncio.gather(self._task, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.state = "down"
+            _log.error("the bus ended by a defect", exc_info=error)
 
     async def _supervise(self) -> None:
         while not self._stopping.is_set():
@@ -124,16 +145,17 @@ class Bus:
             stack.push_async_callback(admin.close)
             cluster_id = await _cluster_id(admin)
             own = own_topics(self._service)
+            await self._remove_strays(admin, own)
             await ensure_topics(admin, own, self._settings.replication_factor)
             producer = await self._producer()
             stack.push_async_callback(producer.stop)
             self._dead_letters.connect(producer)
-            await self._relay.adopt(cluster_id, await self._is_empty(own))
+            await self._relay.adopt(cluster_id, await self._is_empty(dict.fromkeys(own, PARTITIONS)))
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._relay.run(producer))
                 tasks.create_task(self._watch(admin, cluster_id))
                 if self._consumer is not None:
-                    tasks.create_task(self._consume(self._consumer, admin))
+                    tasks.create_task(self._consume(self._consumer, admin, cluster_id))
                 else:
                     self._connected()
 
@@ -162,7 +184,7 @@ class Bus:
             return producer
         raise AssertionError("unreachable: the last attempt returned or raised")
 
-    async def _consume(self, consumer: Consumer, admin: AIOKafkaAdminClient) -> None:
+    async def _consume(self, consumer: Consumer, admin: AIOKafkaAdminClient, cluster_id: str) -> None:
         await self._await_topics(admin)
         if self._stopping.is_set():
             return
@@ -175,15 +197,16 @@ class Bus:
             apply_types=False,
             logger=None,
         )
-        consumer.attach(broker, self._settings)
+        consumer.attach(broker, self._settings, cluster_id)
         starting = asyncio.create_task(broker.start())
         try:
             await starting
             await consumer.assigned.wait()
             self._connected()
-            await self._stopping.wait()
+            await consumer.watch(self._stopping)
         finally:
             starting.cancel()
+            await consumer.release()
             await broker.stop()
 
     async def _await_topics(self, admin: AIOKafkaAdminClient) -> None:
@@ -219,13 +242,30 @@ class Bus:
             if self.state == "away":
                 self._connected()
 
-    async def _is_empty(self, topics: Sequence[str]) -> bool:
-        """Whether no partition of these topics holds a message."""
+    async def _remove_strays(self, admin: AIOKafkaAdminClient, own: Sequence[str]) -> None:
+        """Remove own topics that the broker made by itself, with too few partitions, so that they are made anew.
+
+        One that holds messages is left alone, since only an operator can say why it is as it is.
+        """
+        found = await strays(admin, own)
+        empty = [name for name, count in found.items() if await self._is_empty({name: count})]
+        if empty:
+            _log.warning("the broker made topics by itself; making them anew", topics=sorted(empty))
+            await admin.delete_topics(empty)
+        if left := sorted(found.keys() - set(empty)):
+            _log.error("topics have too few partitions and hold messages", topics=left, expected=PARTITIONS)
+
+    async def _is_empty(self, partitions: Mapping[str, int]) -> bool:
+        """Whether no partition of these topics holds a message.
+
+        Args:
+            partitions: how many each topic has.
+        """
         reader = AIOKafkaConsumer(bootstrap_servers=self._settings.kafka, request_timeout_ms=REQUEST_TIMEOUT_MS)
         await reader.start()
         try:
             ends = await reader.end_offsets(
-                [TopicPartition(topic, partition) for topic in topics for partition in range(PARTITIONS)]
+                [TopicPartition(topic, number) for topic, count in partitions.items() for number in range(count)]
             )
         finally:
             await reader.stop()

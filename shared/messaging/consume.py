@@ -21,7 +21,7 @@ from faststream.kafka.message import KafkaAckableMessage, KafkaMessage
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 from pymongo.errors import PyMongoError
 
-from shared.contracts.envelope import Envelope, Undecodable, decode
+from shared.contracts.envelope import Decode, Envelope, Undecodable, decode
 from shared.kernel.errors import ServiceError
 from shared.messaging.dead_letters import DeadLetters, Record, Rejected
 from shared.runtime import metrics
@@ -74,7 +74,10 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
     One for all, so that the range assignor gives a whole city to one instance (promise 3).
     """
 
-    def __init__(self, service: str, topics: Sequence[str], apply: Apply, dead_letters: DeadLetters) -> None:
+    def __init__(
+        self, service: str, topics: Sequence[str], apply: Apply, dead_letters: DeadLetters, decode: Decode = decode
+    ) -> None:
+        self._decode = decode
         self._service = service
         self._topics = list(topics)
         self._apply = apply
@@ -83,8 +86,12 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
         self._subscriber: BatchSubscriber | None = None
         self.assigned = asyncio.Event()
 
-    def attach(self, broker: KafkaBroker, settings: Settings) -> None:
-        """Subscribe on a broker that has not been started."""
+    def attach(self, broker: KafkaBroker, settings: Settings, cluster_id: str) -> None:
+        """Subscribe on a broker that has not been started.
+
+        Args:
+            cluster_id: the broker's identity.
+        """
         subscriber = broker.subscriber(
             *self._topics,
             batch=True,
@@ -106,6 +113,13 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
         self._subscriber = subscriber
         self.assigned.clear()
 
+    async def watch(self, stopping: asyncio.Event) -> None:
+        """Return at the stop; meanwhile do what has to be done from time to time."""
+        await stopping.wait()
+
+    async def release(self) -> None:
+        """Called before the connection is closed, by a stop or by the loss of the broker."""
+
     async def _parse(self, records: tuple[Record, ...]) -> KafkaMessage:
         """Wrap the raw records; headers are not read here, since a bad one would lose the batch."""
         consumer: Any = self._subscriber.consumer if self._subscriber else None
@@ -116,7 +130,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
     async def handle(self, records: Sequence[Record]) -> None:
         """Apply one batch. Returns when its effect is durable; raises when it must come again."""
         async with self._busy:
-            good, bad = split(records)
+            good, bad = split(records, self._decode)
             await self._dead_letters.send(bad)
             if good:
                 await self._apply_all(good)
@@ -127,7 +141,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
             with metrics.APPLY_SECONDS.time():
                 refusals = await self._apply([envelope for _, envelope in good])
         except Exception as error:
-            if _comes_again(error):
+            if comes_again(error):
                 await self._pause(error)
                 raise
             _log.error("batch failed; trying its events one by one", error=type(error).__name__, size=len(good))
@@ -147,7 +161,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
             try:
                 refusals.extend(await self._apply([envelope]))
             except Exception as error:
-                if _comes_again(error):
+                if comes_again(error):
                     await self._pause(error)
                     raise
                 _log.exception("event failed", event_id=envelope.id, topic=record.topic)
@@ -182,7 +196,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
         self.assigned.set()
 
 
-def split(records: Sequence[Record]) -> tuple[list[Received], list[Rejected]]:
+def split(records: Sequence[Record], decode: Decode = decode) -> tuple[list[Received], list[Rejected]]:
     """Valid events with their records, in order, and the rest with reasons. Never raises.
 
     A record that holds the same event id as an earlier one of the batch is a duplicate and left out.
@@ -202,7 +216,7 @@ def split(records: Sequence[Record]) -> tuple[list[Received], list[Rejected]]:
     return good, bad
 
 
-def _comes_again(error: BaseException) -> bool:
+def comes_again(error: BaseException) -> bool:
     """Whether the same batch can succeed later."""
     if isinstance(error, ServiceError):
         return error.retryable

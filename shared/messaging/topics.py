@@ -38,3 +38,15 @@ async def ensure_topics(admin: AIOKafkaAdminClient, names: Sequence[str], replic
     for _name, code, *_message in response.topic_errors:
         if code not in (0, TopicAlreadyExistsError.errno):
             raise for_code(code)
+
+
+async def strays(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, int]:
+    """Those of these topics that are there with too few partitions, with their count: not made from the catalogue.
+
+    A broker that makes topics by itself, as the embedded one does, makes one for a consumer that was left over from its
+    predecessor and asks for it.
+    """
+    existing = [name for name in names if name in set(await admin.list_topics())]
+    described = await admin.describe_topics(existing) if existing else []
+    counts = {str(topic["topic"]): len(topic["partitions"]) for topic in described}
+    return {name: count for name, count in counts.items() if count < PARTITIONS}

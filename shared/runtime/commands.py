@@ -113,14 +113,7 @@ class CommandRunner:
             IdempotencyKeyMissing, IdempotencyKeyReused, StoreUnavailable, and what `work` raises; then nothing is
             stored, and the key may be used again.
         """
-        key = request.headers.get("idempotency-key", "")
-        if not _KEY.match(key):
-            raise IdempotencyKeyMissing(
-                "a command needs an Idempotency-Key",
-                Fault("Idempotency-Key", "8 to 128 visible ASCII characters, new for each command"),
-            )
-        fingerprint = self._fingerprint(request.method, request.url.path, await request.body())
-        key_hash = self._fingerprint("key", key, b"")
+        key_hash, fingerprint = await self._named(request)
 
         async def once(session: Session) -> tuple[int, bytes]:
             known = await self._answers.find_one({"_id": key_hash}, session=session)
@@ -142,6 +135,41 @@ class CommandRunner:
             answered, body = _first_answer(known, fingerprint)
         self._events.wake()
         return Response(body, status_code=answered, media_type="application/json")
+
+    async def first_answer(self, request: Request) -> Response | None:
+        """The answer that this command was given before; `None` for one that has not been answered yet.
+
+        For a command that has to do something before its transaction.
+
+        Raises:
+            IdempotencyKeyMissing, IdempotencyKeyReused
+        """
+        key_hash, fingerprint = await self._named(request)
+        known = await self._answers.find_one({"_id": key_hash})
+        if known is None:
+            return None
+        status, body = _first_answer(known, fingerprint)
+        return Response(body, status_code=status, media_type="application/json")
+
+    async def name_of(self, request: Request) -> str:
+        """What tells this command from others: a keyed hash of its Idempotency-Key.
+
+        Raises:
+            IdempotencyKeyMissing
+        """
+        key_hash, _ = await self._named(request)
+        return key_hash
+
+    async def _named(self, request: Request) -> tuple[str, str]:
+        """Hashes of a command's key and of its input."""
+        key = request.headers.get("idempotency-key", "")
+        if not _KEY.match(key):
+            raise IdempotencyKeyMissing(
+                "a command needs an Idempotency-Key",
+                Fault("Idempotency-Key", "8 to 128 visible ASCII characters, new for each command"),
+            )
+        fingerprint = self._fingerprint(request.method, request.url.path, await request.body())
+        return self._fingerprint("key", key, b""), fingerprint
 
     def _fingerprint(self, method: str, path: str, body: bytes) -> str:
         digest = hmac.new(self._secret, digestmod=hashlib.sha256)

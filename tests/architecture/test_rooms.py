@@ -37,16 +37,19 @@ ROOMS = {
     # Ports speak of entities, and of the events that are saved with them.
     "ports": _door(own="domain", shared="kernel contracts"),
     # A command is a pydantic model; a use case answers with events, which are contracts.
-    "use_cases": _door(own="domain ports errors metrics engine", shared="kernel contracts", others="pydantic"),
+    "use_cases": _door(own="domain ports errors metrics engine position", shared="kernel contracts", others="pydantic"),
     "store": _door(
         own="domain ports errors vault",
         shared="kernel contracts messaging runtime",
         others="pymongo bson orjson",
     ),
-    "handlers": _door(own="use_cases domain ports errors metrics facts", shared="kernel contracts messaging runtime"),
+    "handlers": _door(
+        own="use_cases hiring ownership checkpoint position domain ports errors metrics facts",
+        shared="kernel contracts messaging runtime",
+    ),
     # Routes read through ports and show what they find, so they see entities; they do not reach the store.
     "api": _door(
-        own="use_cases domain ports errors metrics facts",
+        own="use_cases hiring ownership position domain ports errors metrics facts",
         shared="kernel contracts runtime",
         others="fastapi starlette pydantic orjson",
     ),
@@ -57,10 +60,22 @@ ROOMS = {
 """Of every service. `app`, the composition root, may import all."""
 
 MORE_ROOMS = {
-    # Translates events into what the domain knows, for the handlers and for the store's checkpoint.
+    # Translates events into what the domain knows, for the handlers.
     ("matching", "facts"): _door(own="domain", shared="kernel contracts"),
-    # The domain's rankings again, columnar and incremental; equal to it by property tests.
-    ("matching", "engine"): _door(own="domain", shared="kernel", others="numpy"),
+    # The domain's rankings again, compiled and incremental; equal to it by property tests.
+    ("matching", "engine"): _door(own="domain", shared="kernel", others="msgspec numba numpy"),
+    # Where a partition's rankings stand, as text: the topics that they are made of, in an order.
+    ("matching", "position"): _door(own="facts", shared="contracts"),
+    # Files that hold a partition's arrays, and the forked child that writes them.
+    ("matching", "checkpoint"): _door(others="numpy"),
+    # Leases on partitions, and the other instances over HTTP.
+    ("matching", "ownership"): _door(
+        own="use_cases ports errors metrics position", shared="kernel runtime", others="httpx"
+    ),
+    # Use cases of instant hiring, and the loop that repeats them.
+    ("matching", "hiring"): _door(own="domain ports errors metrics", shared="kernel contracts runtime"),
+    # The registry over HTTP: the single authority on seats. No other room speaks to another service.
+    ("matching", "registry"): _door(own="domain ports errors", shared="kernel", others="httpx orjson"),
     # Personal data at rest: cryptography stands nowhere else.
     ("registry", "vault"): _door(others="cryptography"),
 }
@@ -150,6 +165,12 @@ def test_the_broker_stands_behind_one_door() -> None:
     # The catalogue takes Kafka's own hash from the client library.
     outside = {module.name for module in users if not module.name.startswith("shared.messaging.")}
     assert outside == {"shared.contracts.topics"}
+
+
+def test_the_compiler_stands_behind_one_door() -> None:
+    """What is compiled must equal the definition; so it is one room, beside the definition."""
+    users = {module for module in modules_of(*PRODUCT) if _uses(module, "numba", "llvmlite")}
+    assert {(module.service, module.room) for module in users} == {("matching", "engine")}
 
 
 def _uses(module: Module, *packages: str) -> bool:

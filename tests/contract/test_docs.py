@@ -141,8 +141,8 @@ def _metrics(module: ModuleType) -> Iterator[tuple[str, ...]]:
 
 def commands_block() -> str:
     """The targets of the Makefile with their help, as `make help` lists them."""
-    found = re.findall(r"^([a-z]+):.*## (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    return "```text\n" + "".join(f"make {name:<10} {told}\n" for name, told in found) + "```\n"
+    found = re.findall(r"^([a-z-]+):.*## (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    return "```text\n" + "".join(f"make {name:<14} {told}\n" for name, told in found) + "```\n"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

@@ -138,7 +138,14 @@ def must_be_restricted(event: type[Event]) -> bool:
 def test_restricted_is_what_names_a_pseudonym_with_earnings_or_hours() -> None:
     computed = {name for name, topic in TOPICS.items() if must_be_restricted(topic.event)}
     assert computed == {name for name, topic in TOPICS.items() if topic.access == "restricted"}
-    assert computed == {"shift-completed", "placement-made", "placement-ended", "rebate-accrued"}
+    assert computed == {
+        "shift-completed",
+        "placement-made",
+        "placement-ended",
+        "rebate-accrued",
+        "offer-made",
+        "offer-settled",
+    }
 
 
 def test_the_rule_rests_on_what_the_models_hold() -> None:
@@ -160,7 +167,7 @@ def test_earnings_and_hours_on_a_restricted_topic_are_classed_as_hers() -> None:
 
 
 def test_every_id_of_a_person_or_of_what_is_hers_alone_is_a_pseudonym() -> None:
-    hers = {"seeker_id", "placement_id", "shift_id", "entry_id", "enrolment_id", "certificate_id"}
+    hers = {"seeker_id", "placement_id", "shift_id", "entry_id", "enrolment_id", "certificate_id", "offer_id"}
     for topic in TOPICS.values():
         for path, hint in fields_of(topic.event):
             if path.endswith("_id"):

@@ -303,3 +303,25 @@ async def test_a_stopped_consumer_goes_on_where_it_was(fresh_broker: Engines, se
             await eventually(lambda: len(second.applied) == 1, "the second is applied")
     assert [e.event.entity_version for e in second.applied] == [2]
     reader.close()
+
+
+async def test_a_topic_that_the_broker_made_by_itself_is_made_anew(
+    fresh_broker: Engines, settings: Settings, mongo: Mongo
+) -> None:
+    """As it happens when a consumer that outlived the lost broker asks its successor for the topic."""
+    stray = AIOKafkaConsumer(TOPIC, bootstrap_servers=settings.kafka)
+    await stray.start()
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    await admin.start()
+    await stray.stop()
+    if TOPIC not in await admin.list_topics():
+        await admin.close()
+        pytest.skip("this broker makes no topic by itself")
+    await append(mongo, [seeker_registered()])
+    async with running(settings, mongo, "registry", None) as bus:
+        await is_up(bus)
+        await eventually(lambda: published(mongo, 1), "the event is published")
+    [described] = await admin.describe_topics([TOPIC])
+    await admin.close()
+    assert len(described["partitions"]) == PARTITIONS
+    assert len(await read_all(settings, TOPIC)) == 1

@@ -304,7 +304,7 @@ async def test_lists_are_filtered_and_paged(registry: Registry) -> None:
 async def test_every_command_documents_its_key(registry: Registry) -> None:
     paths = (await registry.get("/openapi.json"))["paths"]
     commands = {path: operations["post"] for path, operations in paths.items() if "post" in operations}
-    assert len(commands) == 20
+    assert len(commands) == 23
     for path, operation in commands.items():
         assert any(parameter["name"] == "Idempotency-Key" for parameter in operation["parameters"]), path
 

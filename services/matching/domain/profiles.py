@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
+from services.matching.domain.policy import POLICIES, Policy, Schedule, policy_on
 from services.matching.domain.state import (
     Certificate,
     Employer,
@@ -16,23 +17,29 @@ from services.matching.domain.state import (
     Programme,
     Seeker,
     Shift,
-    ShiftVerdict,
     Station,
 )
 from shared.kernel.clock import civil_day
 from shared.kernel.week import minutes_of
 
+RELIABILITY_DAYS = 365
+"""A shift counts for a year, from its civil day on: a bad day is forgotten, and what has to be kept is bounded."""
+
+WEEK = timedelta(weeks=1)
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A seeker on one civil day.
+    """A seeker at one instant.
 
     Attributes:
         skills: declared skills and those of certificates valid on the day.
         busy: week mask of her active placements.
         posts: posts that she is placed on.
-        attended, left_early, shifts: how her shifts went; `shifts` counts missed ones too.
-        waited_days: civil days since she registered, not below 0.
+        attended, left_early, shifts: how her shifts of the last `RELIABILITY_DAYS` went; `shifts` counts missed ones
+            too.
+        waited_weeks: whole weeks since she registered, not below 0. Weeks of her own, not civil ones: every woman
+            moves up at the instant at which she registered, so that no midnight changes all rankings at once.
     """
 
     id: str
@@ -45,7 +52,7 @@ class Candidate:
     attended: int
     left_early: int
     shifts: int
-    waited_days: int
+    waited_weeks: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +85,17 @@ def candidate_of(
     seeker: Seeker,
     placements: Iterable[Placement],
     certificates: Iterable[Certificate],
-    verdicts: Iterable[ShiftVerdict],
-    day: date,
+    shifts: Iterable[Shift],
+    at: datetime,
 ) -> Candidate:
-    """A seeker's profile on a day from her own facts (active placements, certificates not revoked, latest verdicts)."""
+    """A seeker's profile at an instant from her own facts (active placements, certificates not revoked, all shifts)."""
+    day = civil_day(at)
     busy, posts = 0, []
     for placement in placements:
         busy |= placement.hours
         posts.append(placement.post_id)
     proven = [c.skill for c in certificates if c.valid_until is None or c.valid_until >= day]
-    went = list(verdicts)
+    went = [shift.verdict for shift in shifts if counts_on(shift.day, day)]
     return Candidate(
         id=seeker_id,
         city=city,
@@ -99,8 +107,18 @@ def candidate_of(
         attended=went.count("attended"),
         left_early=went.count("left-early"),
         shifts=len(went),
-        waited_days=max((day - seeker.registered_on).days, 0),
+        waited_weeks=waited_weeks_of(seeker.registered_at, at),
     )
+
+
+def waited_weeks_of(registered_at: datetime, at: datetime) -> int:
+    """Whole weeks from one instant to another, not below 0."""
+    return max((at - registered_at) // WEEK, 0)
+
+
+def counts_on(shift_day: date, day: date) -> bool:
+    """Whether a shift still counts for reliability on a day."""
+    return (day - shift_day).days < RELIABILITY_DAYS
 
 
 def opening_of(
@@ -136,12 +154,27 @@ def opening_of(
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """All profiles at one instant. A withdrawn seeker and a closed post stand in it as `None`."""
+    """All profiles at one instant. A withdrawn seeker and a closed post stand in it as `None`.
+
+    Attributes:
+        policies: the common ones and those that cities have adopted.
+    """
 
     at: datetime
     day: date
     candidates: Mapping[str, Candidate | None]
     openings: Mapping[str, Opening | None]
+    policies: tuple[Policy, ...]
+
+    def policy_of(self, city: str) -> Policy:
+        """The policy that a city ranks by at this instant."""
+        return policy_on(city, self.day, self.policies)
+
+
+def policies_of(programme: Programme) -> tuple[Policy, ...]:
+    """All policies that are known: the common ones and those that cities have adopted."""
+    schedules = (fact.state for fact in programme.of_kind("policy").values())
+    return POLICIES + tuple(policy for one in schedules if isinstance(one, Schedule) for policy in one.policies)
 
 
 def view_of(programme: Programme, at: datetime) -> View:
@@ -157,17 +190,17 @@ def view_of(programme: Programme, at: datetime) -> View:
     for fact in programme.of_kind("certificate").values():
         if isinstance(fact.state, Certificate):
             certificates[fact.state.seeker_id].append(fact.state)
-    verdicts: defaultdict[str, list[ShiftVerdict]] = defaultdict(list)
+    shifts: defaultdict[str, list[Shift]] = defaultdict(list)
     for fact in programme.of_kind("shift").values():
         if isinstance(fact.state, Shift):
-            verdicts[fact.state.seeker_id].append(fact.state.verdict)
+            shifts[fact.state.seeker_id].append(fact.state)
     employers = {i: f.state for i, f in programme.of_kind("employer").items() if isinstance(f.state, Employer)}
     stations = {i: f.state for i, f in programme.of_kind("station").items() if isinstance(f.state, Station)}
 
     candidates: dict[str, Candidate | None] = {}
     for id_, fact in programme.of_kind("seeker").items():
         candidates[id_] = (
-            candidate_of(id_, fact.city, fact.state, placements[id_], certificates[id_], verdicts[id_], day)
+            candidate_of(id_, fact.city, fact.state, placements[id_], certificates[id_], shifts[id_], at)
             if isinstance(fact.state, Seeker)
             else None
         )
@@ -179,4 +212,4 @@ def view_of(programme: Programme, at: datetime) -> View:
             continue
         station = stations.get(post.station_id) if post.station_id is not None else None
         openings[id_] = opening_of(id_, fact.city, post, employers.get(post.employer_id), station, taken[id_], at)
-    return View(at, day, candidates, openings)
+    return View(at, day, candidates, openings, policies_of(programme))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
-from services.matching.domain.policy import Weights
+from services.matching.domain.policy import Policy
 from services.matching.domain.profiles import Candidate, Opening
 from services.matching.domain.rules import Parts, score
 
@@ -42,7 +42,7 @@ def post_order(score_: int, opened_at: datetime, post_id: str) -> tuple[int, dat
 
 
 def rank_post(
-    weights: Weights, opening: Opening | None, candidates: Iterable[Candidate | None], limit: int = TOP_SEEKERS
+    policy: Policy, opening: Opening | None, candidates: Iterable[Candidate | None], limit: int = TOP_SEEKERS
 ) -> list[RankedSeeker]:
     """The best seekers of a post, best first."""
     if opening is None or not opening.available:
@@ -51,7 +51,7 @@ def rank_post(
     for candidate in candidates:
         if candidate is None:
             continue
-        parts = score(weights, candidate, opening)
+        parts = score(policy, candidate, opening)
         if parts is not None:
             found.append((seeker_order(sum(parts), candidate.seeker.registered_at, candidate.id), parts))
     found.sort()
@@ -59,7 +59,7 @@ def rank_post(
 
 
 def best_posts(
-    weights: Weights, candidate: Candidate | None, openings: Iterable[Opening | None], limit: int = BEST_POSTS
+    policy: Policy, candidate: Candidate | None, openings: Iterable[Opening | None], limit: int = BEST_POSTS
 ) -> list[RankedPost]:
     """The best posts of a seeker, best first."""
     if candidate is None or not candidate.eligible:
@@ -68,7 +68,7 @@ def best_posts(
     for opening in openings:
         if opening is None:
             continue
-        parts = score(weights, candidate, opening)
+        parts = score(policy, candidate, opening)
         if parts is not None:
             found.append((post_order(sum(parts), opening.post.opened_at, opening.id), parts))
     found.sort()

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal, NamedTuple
 
-from services.matching.domain.policy import PART_MAX, Weights
+from services.matching.domain.policy import PART_MAX, Policy
 from services.matching.domain.profiles import Candidate, Opening
+from services.matching.domain.state import Seeker
 from shared.kernel.geo import distance_m
-from shared.kernel.week import SLOT_MINUTES, overlap_minutes
+from shared.kernel.week import SLOT_MINUTES, SLOTS_PER_DAY, overlap_minutes
 
 Reason = Literal[
     "withdrawn",
@@ -34,26 +35,45 @@ Reason = Literal[
 
 Unit = Literal["days", "fen-an-hour", "minutes-a-week", "metres", "skills", "placements"]
 
-WAITING_FULL_DAYS = 180
-"""Half a year: whoever waited longer gains nothing more, so that a dormant registration does not crowd out others."""
+FULL_DAY = (1 << SLOTS_PER_DAY) - 1
 
 RELIABILITY_PRIOR = (8, 10)
 """As if five shifts had been worked with 80 % reliability: a newcomer starts high, and one bad day weighs little."""
 
 
+class DayFit(NamedTuple):
+    """How much of a post's hours on one weekday a woman has free.
+
+    Attributes:
+        day: ISO weekday, 1 = Monday.
+        asked_minutes: minutes of the post's hours on it.
+        shared_minutes: those of them in which she is free.
+    """
+
+    day: int
+    asked_minutes: int
+    shared_minutes: int
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A filter that a pair failed, and by how much.
+    """A filter that a pair failed, and by how much. It holds nothing of a person: skills, kinds and amounts.
 
     Attributes:
         by: how much is missing or too much, in `unit`; absent where there is no amount.
         names: the skills that are missing, or the kind that she does not want.
+        days: every weekday of the post's hours, where these do not fit.
+        limit: the bound that was crossed, in `unit`, where a reader could not know it.
+        limit_of: who set that bound.
     """
 
     reason: Reason
     by: int | None = None
     unit: Unit | None = None
     names: tuple[str, ...] = ()
+    days: tuple[DayFit, ...] = ()
+    limit: int | None = None
+    limit_of: Literal["seeker", "city"] | None = None
 
 
 class Parts(NamedTuple):
@@ -80,7 +100,7 @@ class Verdict:
         return None if self.parts is None else sum(self.parts)
 
 
-def score(weights: Weights, candidate: Candidate, opening: Opening) -> Parts | None:
+def score(policy: Policy, candidate: Candidate, opening: Opening) -> Parts | None:
     """The parts of a pair's score, or `None` as soon as one filter fails. Cheap filters first, the distance last."""
     post, seeker = opening.post, candidate.seeker
     if (
@@ -103,12 +123,12 @@ def score(weights: Weights, candidate: Candidate, opening: Opening) -> Parts | N
     metres = 0
     if post.location is not None:
         metres = distance_m(seeker.home, post.location)
-        if metres > seeker.limit_m:
+        if metres > commute_limit_m(policy, seeker):
             return None
-    return _parts(weights, candidate, opening, overlap, metres)
+    return _parts(policy, candidate, opening, overlap, metres)
 
 
-def explain(weights: Weights, candidate: Candidate | None, opening: Opening | None, day: date) -> Verdict:
+def explain(policy: Policy, candidate: Candidate | None, opening: Opening | None, day: date) -> Verdict:
     """Everything about a pair.
 
     Args:
@@ -130,12 +150,12 @@ def explain(weights: Weights, candidate: Candidate | None, opening: Opening | No
         failures.append(Failure("not-eligible", by=over, unit="days"))
     if candidate is None or opening is None:
         return Verdict(None, tuple(failures))
-    failures += _pair_failures(candidate, opening)
+    failures += _pair_failures(policy, candidate, opening)
     if failures:
         return Verdict(None, tuple(failures))
     post, seeker = opening.post, candidate.seeker
     metres = distance_m(seeker.home, post.location) if post.location is not None else 0
-    return Verdict(_parts(weights, candidate, opening, overlap_minutes(seeker.free, post.hours), metres), ())
+    return Verdict(_parts(policy, candidate, opening, overlap_minutes(seeker.free, post.hours), metres), ())
 
 
 def _post_failures(opening: Opening) -> list[Failure]:
@@ -149,7 +169,7 @@ def _post_failures(opening: Opening) -> list[Failure]:
     return failures
 
 
-def _pair_failures(candidate: Candidate, opening: Opening) -> list[Failure]:
+def _pair_failures(policy: Policy, candidate: Candidate, opening: Opening) -> list[Failure]:
     post, seeker = opening.post, candidate.seeker
     failures = []
     if post.kind not in seeker.kinds:
@@ -163,15 +183,30 @@ def _pair_failures(candidate: Candidate, opening: Opening) -> list[Failure]:
     if post.hours:
         short = post.min_minutes - overlap_minutes(seeker.free, post.hours)
         if short > 0:
-            failures.append(Failure("hours-do-not-fit", by=short, unit="minutes-a-week"))
+            failures.append(
+                Failure("hours-do-not-fit", by=short, unit="minutes-a-week", days=day_fits(seeker.free, post.hours))
+            )
     shared = overlap_minutes(candidate.busy, post.hours)
     if shared or opening.id in candidate.posts:
         failures.append(Failure("already-placed", by=shared, unit="minutes-a-week"))
     if post.location is not None:
-        beyond = distance_m(seeker.home, post.location) - seeker.limit_m
+        limit = commute_limit_m(policy, seeker)
+        beyond = distance_m(seeker.home, post.location) - limit
         if beyond > 0:
-            failures.append(Failure("too-far", by=beyond, unit="metres"))
+            whose: Literal["seeker", "city"] = "seeker" if seeker.limit_m == limit else "city"
+            failures.append(Failure("too-far", by=beyond, unit="metres", limit=limit, limit_of=whose))
     return failures
+
+
+def day_fits(free: int, hours: int) -> tuple[DayFit, ...]:
+    """Weekdays that some hours cover, and how much of each is free."""
+    days = []
+    for day in range(1, 8):
+        asked = hours >> (day - 1) * SLOTS_PER_DAY & FULL_DAY
+        if asked:
+            shared = asked & free >> (day - 1) * SLOTS_PER_DAY
+            days.append(DayFit(day, asked.bit_count() * SLOT_MINUTES, shared.bit_count() * SLOT_MINUTES))
+    return tuple(days)
 
 
 def reliability_of(candidate: Candidate) -> int:
@@ -180,15 +215,22 @@ def reliability_of(candidate: Candidate) -> int:
     return PART_MAX * (2 * candidate.attended + candidate.left_early + plus) // (2 * candidate.shifts + base)
 
 
-def waiting_of(candidate: Candidate) -> int:
-    """0..1000: fairness, who waited longer moves up."""
-    return PART_MAX * min(candidate.waited_days, WAITING_FULL_DAYS) // WAITING_FULL_DAYS
+def waiting_of(policy: Policy, candidate: Candidate) -> int:
+    """0..1000: fairness, who waited longer moves up, week by week until the policy's full number of weeks."""
+    full = policy.limits.waiting_full_weeks
+    return PART_MAX * min(candidate.waited_weeks, full) // full
 
 
-def _parts(weights: Weights, candidate: Candidate, opening: Opening, overlap: int, metres: int) -> Parts:
+def commute_limit_m(policy: Policy, seeker: Seeker) -> int:
+    """The farthest distance that counts for her, metres: her own limit or the city's, whichever is shorter."""
+    return min(seeker.limit_m, policy.limits.commute_max_m)
+
+
+def _parts(policy: Policy, candidate: Candidate, opening: Opening, overlap: int, metres: int) -> Parts:
     """Parts of a pair that passed every filter; `overlap` in minutes a week."""
     post, seeker = opening.post, candidate.seeker
-    limit, floor, desired, wanted = seeker.limit_m, seeker.pay_floor_fen, post.skills_desired, seeker.facilities
+    weights, limit = policy.weights, commute_limit_m(policy, seeker)
+    floor, desired, wanted = seeker.pay_floor_fen, post.skills_desired, seeker.facilities
     return Parts(
         weights.time_fit * (PART_MAX * overlap // opening.minutes if post.hours else PART_MAX),
         weights.distance * (PART_MAX * (limit - metres) // limit if post.location is not None else PART_MAX),
@@ -196,5 +238,5 @@ def _parts(weights: Weights, candidate: Candidate, opening: Opening, overlap: in
         weights.pay * (min(PART_MAX, PART_MAX * (post.expected_hourly_fen - floor) // floor) if floor else PART_MAX),
         weights.facilities * (PART_MAX * len(wanted & opening.facilities) // len(wanted) if wanted else PART_MAX),
         weights.reliability * reliability_of(candidate),
-        weights.waiting * waiting_of(candidate),
+        weights.waiting * waiting_of(policy, candidate),
     )

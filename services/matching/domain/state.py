@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal
 
+from services.matching.domain.policy import Schedule
 from shared.kernel.geo import Vector
 
-EntityKind = Literal["seeker", "post", "employer", "station", "placement", "certificate", "shift"]
+EntityKind = Literal["seeker", "post", "employer", "station", "placement", "certificate", "shift", "policy"]
 """Entities that matching keeps. Topics that share an entity's version count feed the same kind."""
 
 PostKind = Literal["elastic", "team", "mobile", "new-form"]
@@ -27,7 +28,7 @@ class Seeker:
         free: week mask of her free half hours.
         pay_floor_fen: least pay she accepts, fen an hour.
         eligible_until: last day on which a mama post is open to her (FACTS.md, N).
-        registered_on: civil day of `registered_at`, from which waiting time counts.
+        registered_at: instant from which waiting time counts, and which decides a tie.
     """
 
     home: Vector
@@ -39,7 +40,6 @@ class Seeker:
     pay_floor_fen: int
     eligible_until: date
     registered_at: datetime
-    registered_on: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ class Post:
         hours: week mask; 0 where the post has no set hours.
         min_minutes: weekly overlap with her free hours that the employer asks.
         expected_hourly_fen: pay in fen an hour, for piece work the usual one.
+        urgent: its seats are offered to the best candidates at once (FACTS.md, N: instant hiring); no part of a score.
     """
 
     employer_id: str
@@ -64,6 +65,7 @@ class Post:
     expected_hourly_fen: int
     seats: int
     facilities: frozenset[Facility]
+    urgent: bool
     opened_at: datetime
     closes_at: datetime | None
 
@@ -103,13 +105,14 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """How a shift went."""
+    """How a shift went, and the civil day on which it began."""
 
     seeker_id: str
     verdict: ShiftVerdict
+    day: date
 
 
-State = Seeker | Post | Employer | Station | Placement | Certificate | Shift
+State = Seeker | Post | Employer | Station | Placement | Certificate | Shift | Schedule
 
 
 @dataclass(frozen=True, slots=True)

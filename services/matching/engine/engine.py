@@ -1,46 +1,54 @@
 """All cities' rankings in memory, brought up to date by facts and by the clock.
 
-Single-threaded and without I/O: a call either happens whole or, if a fact cannot be used, raises before anything
-changed.
+Without I/O, and for one thread: a call either happens whole or, if a fact cannot be held, raises before anything
+changed. Only a city that changes its policy is ranked anew beside it, on a thread of its own.
 """
 
 from __future__ import annotations
 
-import heapq
+import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+import numpy as np
+import numpy.typing as npt
 
 from services.matching.domain import (
     BEST_POSTS,
     TOP_SEEKERS,
     Candidate,
-    Certificate,
-    Employer,
     EntityKind,
     Fact,
     Opening,
-    Placement,
-    Post,
-    Programme,
+    Policy,
     RankedPost,
     RankedSeeker,
-    Seeker,
-    Shift,
-    Station,
+    Schedule,
     Verdict,
-    candidate_of,
     explain,
-    opening_of,
     policy_on,
-    score,
 )
-from services.matching.domain.policy import POLICIES, Policy
-from services.matching.domain.ranking import post_order
-from services.matching.domain.rules import Parts
-from services.matching.domain.state import ShiftVerdict
+from services.matching.domain.policy import POLICIES
+from services.matching.engine import dump, layout
+from services.matching.engine.city import Sizes
 from services.matching.engine.shard import Shard
 from shared.kernel.clock import civil_day
+
+AT_ONCE = 20_000
+"""Seekers and posts of a city that is ranked anew at once: it takes less than a second, and a reader who waits for the
+policy's event finds it in force. A larger one is ranked by the old policy, which its answers name, until it is done."""
+
+
+@dataclass(slots=True)
+class _Rebuild:
+    """A city that is being ranked by another policy, and what was learnt of it meanwhile."""
+
+    policy: Policy
+    shard: Future[Shard]
+    missed: list[Fact] = field(default_factory=list)
 
 
 class Engine:
@@ -48,21 +56,22 @@ class Engine:
 
     Args:
         at: the present instant; `advance` moves it on.
+        policies: the common ones; a city's own come as facts.
+        sizes: lengths of the lists.
     """
 
-    def __init__(self, at: datetime, policies: tuple[Policy, ...] = POLICIES) -> None:
+    def __init__(self, at: datetime, policies: tuple[Policy, ...] = POLICIES, sizes: Sizes | None = None) -> None:
         self._at = at
-        self.day = civil_day(at)
         self._policies = policies
-        self._programme = Programme()
+        self._sizes = sizes or Sizes()
         self._shards: dict[str, Shard] = {}
-        self._placements_of: defaultdict[str, dict[str, Placement]] = defaultdict(dict)
-        self._certificates_of: defaultdict[str, dict[str, Certificate]] = defaultdict(dict)
-        self._verdicts_of: defaultdict[str, dict[str, ShiftVerdict]] = defaultdict(dict)
-        self._taken: defaultdict[str, set[str]] = defaultdict(set)
-        self._posts_of_employer: defaultdict[str, set[str]] = defaultdict(set)
-        self._posts_of_station: defaultdict[str, set[str]] = defaultdict(set)
-        self._closing: list[tuple[datetime, str]] = []
+        self._rebuilds: dict[str, _Rebuild] = {}
+        self._builder: ThreadPoolExecutor | None = None
+
+    @property
+    def day(self) -> date:
+        """Civil day of the present."""
+        return civil_day(self._at)
 
     # --- what changes it ---
 
@@ -71,56 +80,112 @@ class Engine:
 
         Returns:
             Posts whose ranking may differ from before, in order, score or parts, the closed ones included.
+
+        Raises:
+            UnknownForm: a fact cannot be held; nothing of its city has changed.
         """
-        seekers: set[str] = set()
-        posts: set[str] = set()
+        by_city: defaultdict[str, list[Fact]] = defaultdict(list)
         for fact in facts:
-            before = self._programme.of_kind(fact.kind).get(fact.id)
-            if not self._programme.learn(fact):
-                continue
-            if before is not None:
-                self._forget(before, seekers, posts)
-            self._note(fact, seekers, posts)
-        return self._renew(seekers, posts)
+            by_city[fact.city].append(fact)
+        changed: set[str] = set()
+        for city, of_city in by_city.items():
+            shard = self._shard(city)
+            shard.apply(of_city)
+            if city in self._rebuilds:
+                self._rebuilds[city].missed += of_city
+            if any(fact.kind == "policy" for fact in of_city):
+                self._review(shard)
+            changed |= self._finish(city)
+            changed.update(self._shards[city].take_changed())
+        return changed
 
     def advance(self, at: datetime) -> set[str]:
         """Move the present on; a clock that goes back is ignored.
 
-        Posts whose `closes_at` has passed close; a new civil day ranks everything anew, since eligibility,
-        certificates, waiting and the policy depend on it.
+        Posts close, women leave whose eligibility or certificate ends, and waiting grows, at the instant at which it
+        happens; a policy that begins is taken up in the background.
 
         Returns:
             As `apply`.
         """
         if at <= self._at:
             return set()
+        is_new_day = civil_day(at) != self.day
         self._at = at
-        closing = set()
-        while self._closing and self._closing[0][0] <= at:
-            closing.add(heapq.heappop(self._closing)[1])
-        if civil_day(at) == self.day:
-            return self._renew(set(), closing)
-        self.day = civil_day(at)
-        self._shards.clear()
-        return self._renew(set(self._programme.of_kind("seeker")), set(self._programme.of_kind("post")))
+        changed: set[str] = set()
+        for city in list(self._shards):
+            self._shards[city].advance(at)
+            if is_new_day:
+                self._review(self._shards[city])
+            changed |= self._finish(city)
+            changed.update(self._shards[city].take_changed())
+        return changed
+
+    def await_policies(self) -> set[str]:
+        """Wait until every city is ranked by the policy of the day. Returns as `apply`."""
+        changed: set[str] = set()
+        for city, rebuild in list(self._rebuilds.items()):
+            rebuild.shard.result()
+            changed |= self._finish(city)
+            changed.update(self._shards[city].take_changed())
+        return changed
+
+    # --- cities that come and go ---
+
+    @property
+    def layout(self) -> str:
+        """Version of the arrays that `dump` gives; those of another one cannot be restored."""
+        forms = (layout.SEEKER, layout.POST, layout.TOP, layout.BEST, layout.SHIFT)
+        return f"{dump.VERSION}.{zlib.crc32(repr(forms).encode()):08x}"
+
+    def cities(self) -> Iterable[str]:
+        """Cities that anything is known of."""
+        return self._shards.keys()
+
+    def drop(self, city: str) -> None:
+        """Forget a city."""
+        del self._shards[city]
+        self._rebuilds.pop(city, None)
+
+    def dump(self, city: str) -> Mapping[str, npt.NDArray[np.generic]]:
+        """All that is known of a city, as arrays that share its memory: to be copied before the next call."""
+        return dump.dump(self._shards[city])
+
+    def restore(self, city: str, arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
+        """Take in a city that was dumped; it must not be known.
+
+        Raises:
+            ValueError: the arrays are not of this layout.
+        """
+        if city in self._shards:
+            raise ValueError("a city that is known cannot be restored")
+        shard = dump.restore(city, arrays, self._sizes)
+        shard.advance(self._at)
+        self._shards[city] = shard
+        self._review(shard)
 
     # --- what it answers ---
 
     def version_of(self, kind: EntityKind, id_: str) -> int:
         """Newest version that is held of an entity, 0 if none."""
-        fact = self._programme.of_kind(kind).get(id_)
-        return 0 if fact is None else fact.version
+        for shard in self._shards.values():
+            version = shard.version_of(kind, id_)
+            if version:
+                return version
+        return 0
 
     def city_of(self, kind: EntityKind, id_: str) -> str | None:
         """City of an entity, or `None` if it is unknown; also for one that is over."""
-        fact = self._programme.of_kind(kind).get(id_)
-        return None if fact is None else fact.city
+        for city, shard in self._shards.items():
+            if shard.version_of(kind, id_):
+                return city
+        return None
 
     def ids(self, kind: EntityKind, city: str | None = None) -> Iterator[str]:
         """Entities that are not over, of one city or all, in no order."""
-        for id_, fact in self._programme.of_kind(kind).items():
-            if fact.state is not None and city in (None, fact.city):
-                yield id_
+        for code, shard in self._shards.items():
+            if city in (None, code):
+                yield from shard.ids(kind)
 
     def ranking(self, post_id: str, limit: int = TOP_SEEKERS) -> list[RankedSeeker]:
         """The best seekers of a post, best first; nobody for a post that takes no one.
@@ -128,15 +193,7 @@ class Engine:
         Raises:
             KeyError: the post is unknown.
         """
-        shard = self._shard_of("post", post_id)
-        opening = shard.openings.get(post_id)
-        if opening is None:
-            return []
-        ranking = []
-        for minus, (_, seeker_id), _ in shard.ranking(post_id, limit):
-            parts = self._parts(shard, shard.candidates[seeker_id], opening)
-            ranking.append(RankedSeeker(seeker_id, -minus, parts))
-        return ranking
+        return self._shard_of("post", post_id).ranking(post_id, limit)
 
     def best_posts(self, seeker_id: str, limit: int = BEST_POSTS) -> list[RankedPost]:
         """The best posts of a seeker, best first; none for one who withdrew.
@@ -144,23 +201,21 @@ class Engine:
         Raises:
             KeyError: the seeker is unknown.
         """
-        shard = self._shard_of("seeker", seeker_id)
-        candidate = shard.candidates.get(seeker_id)
-        if candidate is None:
-            return []
-        rows, found = shard.posts_for(seeker_id)
-        ordered = heapq.nsmallest(
-            limit,
-            (
-                post_order(score_, shard.openings[post_id].post.opened_at, post_id)
-                for post_id, score_ in zip(map(shard.posts.slots.ids.__getitem__, rows), found.tolist(), strict=True)
-                if post_id is not None
-            ),
-        )
-        return [
-            RankedPost(post_id, -minus, self._parts(shard, candidate, shard.openings[post_id]))
-            for minus, _, post_id in ordered
-        ]
+        return self._shard_of("seeker", seeker_id).best_posts(seeker_id, limit)
+
+    def candidate(self, seeker_id: str) -> Candidate | None:
+        """A seeker's profile now; `None` for one who withdrew or is unknown."""
+        city = self.city_of("seeker", seeker_id)
+        return None if city is None else self._shards[city].candidate(seeker_id)
+
+    def opening(self, post_id: str) -> Opening | None:
+        """A post's profile now; `None` for one that is closed or unknown."""
+        city = self.city_of("post", post_id)
+        return None if city is None else self._shards[city].opening(post_id)
+
+    def urgent(self) -> list[str]:
+        """Posts marked urgent that take someone now, in no order."""
+        return [post_id for shard in self._shards.values() for post_id in shard.urgent()]
 
     def why(self, post_id: str, seeker_id: str) -> Verdict:
         """Everything about a pair.
@@ -168,148 +223,70 @@ class Engine:
         Raises:
             KeyError: the post or the seeker is unknown.
         """
-        post_shard, seeker_shard = self._shard_of("post", post_id), self._shard_of("seeker", seeker_id)
-        return explain(
-            post_shard.policy.weights,
-            seeker_shard.candidates.get(seeker_id),
-            post_shard.openings.get(post_id),
-            self.day,
-        )
+        shard = self._shard_of("post", post_id)
+        candidate = self._shard_of("seeker", seeker_id).candidate(seeker_id)
+        return explain(shard.policy, candidate, shard.opening(post_id), self.day)
 
     def policy_of(self, city: str) -> Policy:
         """The policy that a city's rankings are made with."""
-        return self._shard(city).policy
+        shard = self._shards.get(city)
+        return policy_on(city, self.day, self._policies) if shard is None else shard.policy
 
     def counts(self) -> tuple[int, int]:
         """Posts that take someone, and seekers who are eligible."""
-        shards = self._shards.values()
-        openings = sum(opening.available for shard in shards for opening in shard.openings.values())
-        return openings, sum(candidate.eligible for shard in shards for candidate in shard.candidates.values())
+        counts = [shard.counts for shard in self._shards.values()]
+        return sum(posts for posts, _ in counts), sum(seekers for _, seekers in counts)
 
     # --- how ---
-
-    def _parts(self, shard: Shard, candidate: Candidate, opening: Opening) -> Parts:
-        parts = score(shard.policy.weights, candidate, opening)
-        if parts is None:
-            raise RuntimeError("a ranking named a pair that the rules refuse")
-        return parts
-
-    def _shard_of(self, kind: EntityKind, id_: str) -> Shard:
-        return self._shard(self._programme.of_kind(kind)[id_].city)
 
     def _shard(self, city: str) -> Shard:
         shard = self._shards.get(city)
         if shard is None:
-            shard = self._shards[city] = Shard(policy_on(city, self.day, self._policies))
+            policy = policy_on(city, self.day, self._policies)
+            shard = self._shards[city] = Shard(city, policy, self._at, self._sizes)
         return shard
 
-    def _forget(self, fact: Fact, seekers: set[str], posts: set[str]) -> None:
-        """Take an entity's older state out of the indexes, and mark whom it touches."""
-        match fact.state:
-            case Post() as post:
-                self._posts_of_employer[post.employer_id].discard(fact.id)
-                if post.station_id is not None:
-                    self._posts_of_station[post.station_id].discard(fact.id)
-            case Placement() as placement:
-                del self._placements_of[placement.seeker_id][fact.id]
-                self._taken[placement.post_id].discard(fact.id)
-                seekers.add(placement.seeker_id)
-                posts.add(placement.post_id)
-            case Certificate() as certificate:
-                del self._certificates_of[certificate.seeker_id][fact.id]
-                seekers.add(certificate.seeker_id)
-            case Shift() as shift:
-                del self._verdicts_of[shift.seeker_id][fact.id]
-                seekers.add(shift.seeker_id)
-            case Seeker() | Employer() | Station() | None:
-                pass
-        if fact.kind in ("seeker", "post"):
-            # The entity may move to another city; where it was it must not stay.
-            self._leave(fact, posts)
+    def _shard_of(self, kind: EntityKind, id_: str) -> Shard:
+        city = self.city_of(kind, id_)
+        if city is None:
+            raise KeyError(id_)
+        return self._shards[city]
 
-    def _leave(self, fact: Fact, posts: set[str]) -> None:
-        shard = self._shard(fact.city)
-        now = self._programme.of_kind(fact.kind)[fact.id]
-        if now.state is not None and now.city == fact.city:
+    def _wanted(self, shard: Shard) -> Policy:
+        """The policy that a city should be ranked by today."""
+        schedules = (fact.state for fact in shard.facts["policy"].values())
+        own = [policy for one in schedules if isinstance(one, Schedule) for policy in one.policies]
+        return policy_on(shard.city, self.day, (*self._policies, *own))
+
+    def _review(self, shard: Shard) -> None:
+        """See whether a city is ranked by the policy of the day; else begin to rank it anew, in the background."""
+        wanted, running = self._wanted(shard), self._rebuilds.get(shard.city)
+        if wanted == (shard.policy if running is None else running.policy):
             return
-        if fact.kind == "seeker" and fact.id in shard.candidates:
-            posts |= shard.drop_candidate(fact.id)
-        elif fact.kind == "post" and fact.id in shard.openings:
-            shard.drop_opening(fact.id)
+        if running is None and shard.arrays.seekers + shard.arrays.posts <= AT_ONCE:
+            shard.reweigh(wanted)
+            return
+        if self._builder is None:
+            self._builder = ThreadPoolExecutor(1, "rank-anew")
+        arrays = {name: array.copy() for name, array in dump.dump(shard).items()}
+        sizes, city = self._sizes, shard.city
 
-    def _note(self, fact: Fact, seekers: set[str], posts: set[str]) -> None:
-        """Put an entity's new state into the indexes, and mark whom it touches."""
-        match fact.state:
-            case Post() as post:
-                self._posts_of_employer[post.employer_id].add(fact.id)
-                if post.station_id is not None:
-                    self._posts_of_station[post.station_id].add(fact.id)
-                if post.closes_at is not None and post.closes_at > self._at:
-                    heapq.heappush(self._closing, (post.closes_at, fact.id))
-            case Placement() as placement:
-                self._placements_of[placement.seeker_id][fact.id] = placement
-                self._taken[placement.post_id].add(fact.id)
-                seekers.add(placement.seeker_id)
-                posts.add(placement.post_id)
-            case Certificate() as certificate:
-                self._certificates_of[certificate.seeker_id][fact.id] = certificate
-                seekers.add(certificate.seeker_id)
-            case Shift() as shift:
-                self._verdicts_of[shift.seeker_id][fact.id] = shift.verdict
-                seekers.add(shift.seeker_id)
-            case Seeker() | Employer() | Station() | None:
-                pass
-        if fact.kind == "seeker":
-            seekers.add(fact.id)
-        elif fact.kind == "post":
-            posts.add(fact.id)
-        elif fact.kind == "employer":
-            posts |= self._posts_of_employer[fact.id]
-        elif fact.kind == "station":
-            posts |= self._posts_of_station[fact.id]
+        def build() -> Shard:
+            fresh = dump.restore(city, arrays, sizes)
+            fresh.reweigh(wanted)
+            return fresh
 
-    def _renew(self, seekers: set[str], posts: set[str]) -> set[str]:
-        """Make the profiles of these anew, and all lists that they touch."""
-        touched: set[str] = set()
-        for seeker_id in seekers:
-            fact = self._programme.of_kind("seeker").get(seeker_id)
-            if fact is not None and isinstance(fact.state, Seeker):
-                shard = self._shard(fact.city)
-                candidate = self._candidate(fact, fact.state)
-                if shard.candidates.get(seeker_id) != candidate:
-                    shard.put_candidate(candidate)
-                    touched.add(fact.city)
-        changed: set[str] = set()
-        for post_id in posts:
-            fact = self._programme.of_kind("post").get(post_id)
-            if fact is None:
-                continue
-            changed.add(post_id)
-            touched.add(fact.city)
-            if isinstance(fact.state, Post):
-                self._shard(fact.city).put_opening(self._opening(fact, fact.state))
-        return changed.union(*(self._shard(city).refresh() for city in touched))
+        self._rebuilds[shard.city] = _Rebuild(wanted, self._builder.submit(build))
 
-    def _candidate(self, fact: Fact, seeker: Seeker) -> Candidate:
-        return candidate_of(
-            fact.id,
-            fact.city,
-            seeker,
-            self._placements_of[fact.id].values(),
-            self._certificates_of[fact.id].values(),
-            self._verdicts_of[fact.id].values(),
-            self.day,
-        )
-
-    def _opening(self, fact: Fact, post: Post) -> Opening:
-        employer = self._programme.of_kind("employer").get(post.employer_id)
-        station = self._programme.of_kind("station").get(post.station_id) if post.station_id is not None else None
-        return opening_of(
-            fact.id,
-            fact.city,
-            post,
-            employer.state if employer is not None and isinstance(employer.state, Employer) else None,
-            station.state if station is not None and isinstance(station.state, Station) else None,
-            len(self._taken[fact.id]),
-            self._at,
-        )
+    def _finish(self, city: str) -> set[str]:
+        """Put a city that was ranked anew into the place of the old one. Returns the posts that it changes: all."""
+        rebuild = self._rebuilds.get(city)
+        if rebuild is None or not rebuild.shard.done():
+            return set()
+        del self._rebuilds[city]
+        fresh = rebuild.shard.result()
+        fresh.apply(rebuild.missed)
+        fresh.advance(self._at)
+        self._shards[city] = fresh
+        self._review(fresh)
+        return set(fresh.ids("post"))

@@ -1,249 +1,336 @@
-"""One city: its columns, and for each post a list of its best seekers that is kept up without scanning it anew.
-
-A list holds every matching seeker who comes before its `edge`, and nobody else; without an edge it holds all. It may
-hold more than the ranking shows, so that someone who leaves seldom costs a scan: only when fewer than `TOP_SEEKERS`
-are left and there is an edge.
-"""
+"""One city: what is known of it, its rankings, and how news and time change them."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import defaultdict
+import heapq
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 
 import numpy as np
 
-from services.matching.domain import TOP_SEEKERS, Candidate, Opening, Policy
-from services.matching.engine import kernel
-from services.matching.engine.columns import Ints, PostColumns, SeekerColumns, SkillBook
-from services.matching.engine.kernel import Index
+from services.matching.domain import (
+    Certificate,
+    EntityKind,
+    Fact,
+    Placement,
+    Policy,
+    Post,
+    Seeker,
+    Shift,
+    opening_of,
+)
+from services.matching.engine import reading, running
+from services.matching.engine.answers import POST, SEEKER, SHIFT, Answers
+from services.matching.engine.city import rules_of
+from services.matching.engine.layout import I64
+from services.matching.engine.staging import (
+    FACILITIES_OF,
+    FACILITY_BITS_OF,
+    WORD,
+    WORD_MASK,
+    Staging,
+    id_of,
+    key_of,
+    ms_of,
+)
+from shared.kernel.clock import civil_day
 
-LIST_MAX = 72
-"""Longest list: 22 of slack. Measured with 5,000 seekers and 3,200 posts: 96 cost more upkeep, 64 more scans."""
+BULK_SHARE = 2
+"""A batch of more than half of all rows is written first, and every list made once afterwards."""
 
-Tie = tuple[datetime, str]
-Entry = tuple[int, Tie, int]
-"""`(-score, (registered_at, seeker_id), slot)`: sorts as `domain.ranking.seeker_order`. One tie tuple a seeker serves
-all her entries."""
-
-NO_EDGE = -1
-_FIRST: Tie = (datetime.min.replace(tzinfo=UTC), "")
+BULK_LEAST = 64
 
 
-class Shard:
-    """Seekers and posts of one city.
+class Shard(Answers):
+    """Rankings of one city, equal to `domain` at every instant.
 
     Args:
-        policy: weights that its scores are made with.
+        at: the present; `advance` moves it on.
     """
 
-    def __init__(self, policy: Policy) -> None:
+    # --- what changes it ---
+
+    def apply(self, facts: Iterable[Fact]) -> None:
+        """Take in facts of the city; what is not newer than what is held changes nothing.
+
+        Raises:
+            UnknownForm: a fact cannot be held (too many skills, an id of another kind); then nothing has changed.
+        """
+        newest: dict[tuple[EntityKind, str], Fact] = {}
+        for fact in facts:
+            known = newest.get((fact.kind, fact.id))
+            if known is None or fact.version > known.version:
+                newest[fact.kind, fact.id] = fact
+        for fact in newest.values():
+            self._check(fact)
+        staging = Staging(self.book, self.hours)
+        others = [fact for fact in newest.values() if fact.kind not in ("seeker", "post", "shift")]
+        arrays, batch = self.arrays, len(newest)
+        arrays.make_room(2 * batch, 2 * batch, batch, self.book.more)
+        seekers: set[str] = set()
+        posts: set[str] = set()
+        for fact in others:
+            self._learn(fact, seekers, posts)
+        for fact in newest.values():
+            self._stage(fact, staging)
+        arrays.know_hours(self.hours.masks)
+        rows = arrays.seekers + arrays.posts + staging.seekers + staging.posts
+        bulk = batch >= max(BULK_LEAST, rows // BULK_SHARE)
+        self._take(staging, bulk)
+        for seeker_id in sorted(seekers):
+            self._revise_seeker(seeker_id, bulk)
+        for post_id in sorted(posts):
+            self._revise_post(arrays.named_post(key_of(post_id, POST)), bulk)
+        if bulk:
+            arrays.build()
+
+    def advance(self, at: datetime) -> None:
+        """Move the present on: what ends by itself ends, waiting grows. A clock that goes back is ignored."""
+        if at <= self.at:
+            return
+        before, self.at = self.at, at
+        now_ms, arrays = ms_of(at), self.arrays
+        while self.closing and self.closing[0][0] <= now_ms:
+            self._revise_post(arrays.post(key_of(heapq.heappop(self.closing)[1], POST)), False)
+        if civil_day(at) != civil_day(before):
+            today = civil_day(at).toordinal()
+            # Who lost several shifts in one night stands once for each.
+            touched: I64 = np.zeros(arrays.shift_rows, np.int64)
+            count = arrays.run(running.NEW_DAY, rows=touched, today=today)
+            arrays.run(running.SETTLE, rows=touched, first=count, now_ms=now_ms)
+            while self._ending and self._ending[0][0] <= today:
+                self._revise_seeker(heapq.heappop(self._ending)[1], False)
+        if now_ms != ms_of(before):
+            if len(self._due) < arrays.seekers:
+                self._due = np.zeros(2 * arrays.seekers, np.int64)
+            count = running.due(arrays.city, arrays.tables.minutes, ms_of(before), now_ms, self._due)
+            if count:
+                arrays.run(running.SETTLE, rows=self._due, first=count, now_ms=now_ms)
+
+    def take_changed(self) -> list[str]:
+        """Posts whose ranking may differ from when this was last asked, in order, score or parts."""
+        posts = self.arrays.city.posts
+        changed = posts.changed
+        rows = np.flatnonzero(changed[: self.arrays.posts])
+        changed[rows] = 0
+        return [f"{POST}{first:016x}{second:016x}" for first, second in posts.key[rows].tolist()]
+
+    # --- what was known already ---
+
+    def employers_known(self, ids: list[str]) -> None:
+        """Take up the numbers of employers from before."""
+        self.employer_ids, self._employers = ids, {id_: number for number, id_ in enumerate(ids)}
+
+    def stations_known(self, ids: list[str]) -> None:
+        """Take up the numbers of stations from before."""
+        self.station_ids, self._stations = ids, {id_: number for number, id_ in enumerate(ids)}
+
+    def recall(self, fact: Fact) -> None:
+        """Take up a fact whose effect is in the arrays already."""
+        self.facts[fact.kind][fact.id] = fact
+        if isinstance(fact.state, Placement):
+            self._placements.setdefault(fact.state.seeker_id, {})[fact.id] = fact.state
+        elif isinstance(fact.state, Certificate):
+            self._certificates.setdefault(fact.state.seeker_id, {})[fact.id] = fact.state
+            self._await_end(fact.state)
+
+    # --- how ---
+
+    def _check(self, fact: Fact) -> None:
+        """Refuse what cannot be held, and give every new skill its bit."""
+        match fact.state:
+            case Seeker() as seeker:
+                self.book.mask(seeker.skills)
+            case Post() as post:
+                self.book.mask(post.skills_required)
+                self.book.mask(post.skills_desired)
+            case Certificate() as certificate:
+                self.book.mask(frozenset({certificate.skill}))
+                key_of(certificate.seeker_id, SEEKER)
+            case Placement() as placement:
+                key_of(placement.seeker_id, SEEKER)
+                key_of(placement.post_id, POST)
+            case Shift() as shift:
+                key_of(shift.seeker_id, SEEKER)
+            case _:
+                pass
+        prefix = {"seeker": SEEKER, "post": POST, "shift": SHIFT}.get(fact.kind)
+        if prefix is not None:
+            key_of(fact.id, prefix)
+
+    def _learn(self, fact: Fact, seekers: set[str], posts: set[str]) -> None:
+        """Take in a fact about neither seeker, post nor shift, and mark whom it touches."""
+        held = self.facts[fact.kind]
+        before = held.get(fact.id)
+        if before is not None and fact.version <= before.version:
+            return
+        held[fact.id] = fact
+        for state, added in ((before.state if before is not None else None, False), (fact.state, True)):
+            if isinstance(state, Placement):
+                self._place(fact.id, state, added)
+                seekers.add(state.seeker_id)
+                posts.add(state.post_id)
+            elif isinstance(state, Certificate):
+                self._certify(fact.id, state, added)
+                seekers.add(state.seeker_id)
+        if fact.kind == "employer":
+            posts.update(self._posts_where(self.arrays.city.posts.employer, self._employers.get(fact.id)))
+        elif fact.kind == "station":
+            posts.update(self._posts_where(self.arrays.city.posts.station, self._stations.get(fact.id)))
+
+    def _posts_where(self, column: np.ndarray[tuple[int, ...], np.dtype[np.int32]], number: int | None) -> list[str]:
+        if number is None:
+            return []
+        key, rows = self.arrays.city.posts.key, self.arrays.posts
+        return [id_of(POST, key[p]) for p in np.flatnonzero(column[:rows] == number)]
+
+    def _place(self, id_: str, placement: Placement, added: bool) -> None:
+        of_seeker = self._placements.setdefault(placement.seeker_id, {})
+        if added:
+            of_seeker[id_] = placement
+        else:
+            del of_seeker[id_]
+        row = self.arrays.named_post(key_of(placement.post_id, POST))
+        self.arrays.city.posts.taken[row] += 1 if added else -1
+
+    def _certify(self, id_: str, certificate: Certificate, added: bool) -> None:
+        seeker_id = certificate.seeker_id
+        of_seeker = self._certificates.setdefault(seeker_id, {})
+        if not added:
+            del of_seeker[id_]
+            return
+        arrays = self.arrays
+        row = arrays.seeker(key_of(seeker_id, SEEKER))
+        if seeker_id not in self.declared and arrays.here(arrays.city.seekers, row):
+            self.declared[seeker_id] = reading.skill_mask(arrays.city.seekers.row[row, 6], arrays.city.seeker_more[row])
+        of_seeker[id_] = certificate
+        self._await_end(certificate)
+
+    def _await_end(self, certificate: Certificate) -> None:
+        if certificate.valid_until is not None and certificate.valid_until >= civil_day(self.at):
+            heapq.heappush(self._ending, (certificate.valid_until.toordinal() + 1, certificate.seeker_id))
+
+    def _proven(self, seeker_id: str) -> int:
+        day, mask = civil_day(self.at), 0
+        for certificate in self._certificates.get(seeker_id, {}).values():
+            if certificate.valid_until is None or certificate.valid_until >= day:
+                mask |= self.book.mask(frozenset({certificate.skill}))
+        return mask
+
+    def _stage(self, fact: Fact, staging: Staging) -> None:
+        """Make a record of a fact about a seeker, a post or a shift."""
+        state = fact.state
+        if fact.kind == "seeker":
+            key, skills = key_of(fact.id, SEEKER), 0
+            if isinstance(state, Seeker):
+                skills = self.book.mask(state.skills)
+                if fact.id in self._certificates and fact.version > self.version_of("seeker", fact.id):
+                    self.declared[fact.id] = skills
+                    skills |= self._proven(fact.id)
+            staging.add_seeker(key, fact.version, state if isinstance(state, Seeker) else None, skills)
+        elif fact.kind == "post":
+            self._stage_post(fact, state if isinstance(state, Post) else None, staging)
+        elif isinstance(state, Shift):
+            staging.add_shift(key_of(fact.id, SHIFT), fact.version, key_of(state.seeker_id, SEEKER), state)
+
+    def _stage_post(self, fact: Fact, post: Post | None, staging: Staging) -> None:
+        if post is None:
+            staging.add_post(key_of(fact.id, POST), fact.version, None, -1, -1, 0, False)
+            return
+        employer = self._employers.get(post.employer_id)
+        if employer is None:
+            employer = self._employers[post.employer_id] = len(self.employer_ids)
+            self.employer_ids.append(post.employer_id)
+        station = -1
+        if post.station_id is not None:
+            known = self._stations.get(post.station_id)
+            if known is None:
+                known = self._stations[post.station_id] = len(self.station_ids)
+                self.station_ids.append(post.station_id)
+            station = known
+        facts = self._employer(post.employer_id), self._station(post.station_id)
+        opening = opening_of(fact.id, self.city, post, *facts, -1, self.at)
+        facilities = FACILITY_BITS_OF[opening.facilities]
+        staging.add_post(key_of(fact.id, POST), fact.version, post, employer, station, facilities, opening.available)
+        if post.closes_at is not None and post.closes_at > self.at:
+            heapq.heappush(self.closing, (ms_of(post.closes_at), fact.id))
+
+    def _take(self, staging: Staging, bulk: bool) -> None:
+        arrays, now_ms = self.arrays, ms_of(self.at)
+        today = civil_day(self.at).toordinal()
+        touched: I64 = np.zeros(2 * staging.shifts, np.int64)
+        count = 0
+        if staging.shifts:
+            count = running.take_shifts(
+                *(arrays.city, arrays.tables.seekers, arrays.shifts, arrays.shift_table),
+                *(staging.shift_news(), today, touched),
+            )
+        if staging.seekers:
+            arrays.run(
+                running.TAKE_SEEKERS,
+                seekers=staging.seeker_news(),
+                more=staging.seeker_more(),
+                now_ms=now_ms,
+                today=today,
+                bulk=bulk,
+            )
+        if staging.posts:
+            arrays.run(running.TAKE_POSTS, posts=staging.post_news(), more=staging.post_more(), bulk=bulk)
+        if count:
+            arrays.run(running.SETTLE, rows=touched, first=count, now_ms=now_ms, bulk=bulk)
+
+    def _revise_seeker(self, seeker_id: str, bulk: bool) -> None:
+        """Bring skills proven and hours taken up to date."""
+        arrays, key = self.arrays, key_of(seeker_id, SEEKER)
+        row = arrays.named_seeker(key)
+        seekers = arrays.city.seekers
+        placements = list(self._placements.get(seeker_id, {}).values())
+        fresh = -1
+        if placements:
+            hours = 0
+            for placement in placements:
+                hours |= placement.hours
+            on = sorted({arrays.named_post(key_of(placement.post_id, POST)) for placement in placements})
+            fresh = arrays.take_busy(hours.to_bytes(48, "little"), on)
+        else:
+            self._placements.pop(seeker_id, None)
+        mask = reading.skill_mask(seekers.row[row, 6], arrays.city.seeker_more[row])
+        if seeker_id in self.declared:
+            mask = self.declared[seeker_id] | self._proven(seeker_id)
+        if not self._certificates.get(seeker_id):
+            self._certificates.pop(seeker_id, None)
+            self.declared.pop(seeker_id, None)
+        words = 1 + arrays.city.seeker_more.shape[1]
+        skills = np.array([mask >> (WORD * n) & WORD_MASK for n in range(words)], np.uint64)
+        old = int(seekers.busy[row])
+        arrays.run(running.REVISE_SEEKER, first=row, second=fresh, skills=skills, bulk=bulk)
+        if old >= 0:
+            arrays.free_busy(old)
+
+    def _revise_post(self, row: int, bulk: bool) -> None:
+        """Bring up to date whether a post takes someone, and what facilities its station adds."""
+        posts = self.arrays.city.posts
+        if not self.arrays.here(posts, row):
+            return
+        station_id = self.station_ids[posts.station[row]] if posts.station[row] >= 0 else None
+        employer = self._employer(self.employer_ids[posts.employer[row]])
+        station = self._station(station_id)
+        takes = (
+            int(posts.closes[row]) > ms_of(self.at)
+            and (employer is None or employer.active)
+            and (station_id is None or (station is not None and station.accepted))
+            and int(posts.taken[row]) < int(posts.seats[row])
+        )
+        own = FACILITIES_OF[int(posts.own[row]) & 15]
+        facilities = FACILITY_BITS_OF[own | station.facilities if station is not None else own]
+        self.arrays.run(running.REVISE_POST, first=row, second=facilities, now_ms=int(takes), bulk=bulk)
+
+    def reweigh(self, policy: Policy) -> None:
+        """Rank by another policy from now on: every list is made anew, at once."""
         self.policy = policy
-        self.book = SkillBook()
-        self.seekers = SeekerColumns()
-        self.posts = PostColumns()
-        self.candidates: dict[str, Candidate] = {}
-        self.openings: dict[str, Opening] = {}
-        self._lists: list[list[Entry]] = []
-        self._edges: list[Entry | None] = []
-        self._edge_scores: Ints = np.full(len(self.posts.kind), NO_EDGE, np.int64)
-        self._where: list[dict[int, Entry]] = []
-        self._ties: list[Tie] = []
-        self._placed_on: defaultdict[str, set[str]] = defaultdict(set)
-        self._moved: set[int] = set()
-        self._stale: set[int] = set()
-        self._short: set[int] = set()
-
-    def put_candidate(self, candidate: Candidate) -> None:
-        """A seeker is new or changed; takes effect with `refresh`."""
-        self._note_placements(candidate.id, candidate.posts)
-        self.candidates[candidate.id] = candidate
-        slot = self.seekers.put(candidate, self.policy.weights, self.book)
-        tie = (candidate.seeker.registered_at, candidate.id)
-        if slot == len(self._where):
-            self._where.append({})
-            self._ties.append(tie)
-        else:
-            self._ties[slot] = tie
-        self._moved.add(slot)
-
-    def drop_candidate(self, seeker_id: str) -> set[str]:
-        """A seeker left. Returns the posts whose ranking lost her."""
-        self._note_placements(seeker_id, frozenset())
-        del self.candidates[seeker_id]
-        slot = self.seekers.slots.of[seeker_id]
-        lost = {self._post(row) for row, entry in list(self._where[slot].items()) if self._remove(row, entry)}
-        self._moved.discard(slot)
-        self.seekers.drop(seeker_id)
-        return lost
-
-    def put_opening(self, opening: Opening) -> None:
-        """A post is new or changed; takes effect with `refresh`."""
-        before = self.openings.get(opening.id)
-        self.openings[opening.id] = opening
-        if before is not None and _looks(before) == _looks(opening):
-            return
-        row = self.posts.put(opening, self.book)
-        if row == len(self._lists):
-            self._lists.append([])
-            self._edges.append(None)
-        if row >= len(self._edge_scores):
-            self._edge_scores = np.concatenate([self._edge_scores, np.full_like(self._edge_scores, NO_EDGE)])
-        self._stale.add(row)
-
-    def drop_opening(self, post_id: str) -> bool:
-        """A post is closed. Returns whether its ranking had anyone."""
-        del self.openings[post_id]
-        row = self.posts.slots.of[post_id]
-        had = bool(self._lists[row])
-        self._clear(row)
-        self._stale.discard(row)
-        self._short.discard(row)
-        self.posts.drop(post_id)
-        return had
-
-    def refresh(self) -> set[str]:
-        """Bring every list up to date. Returns the posts whose ranking may differ from before, in order or in parts."""
-        self.seekers.widen(self.book.words)
-        self.posts.widen(self.book.words)
-        if len(self._moved) + len(self._stale) >= len(self.openings):
-            # Scanning each post once is cheaper than scanning all posts for each of these seekers.
-            self._stale = set(self.posts.slots.of.values())
-            moved: Iterable[int] = ()
-        else:
-            moved = self._moved
-        changed = set(self._stale)
-        for row in self._stale:
-            self._rescan(row)
-        for slot in moved:
-            self._move(slot, changed)
-        for row in self._short:
-            if len(self._lists[row]) < TOP_SEEKERS and self._edges[row] is not None:
-                self._rescan(row)
-        self._moved.clear()
-        self._stale.clear()
-        self._short.clear()
-        return {self._post(row) for row in changed}
-
-    def ranking(self, post_id: str, limit: int) -> list[Entry]:
-        """The first entries of a post's list."""
-        return self._lists[self.posts.slots.of[post_id]][:limit]
-
-    def posts_for(self, seeker_id: str) -> tuple[Index, Ints]:
-        """Slots and scores of all posts that a seeker matches."""
-        return self._scan_posts(self.seekers.slots.of[seeker_id])
-
-    def _post(self, row: int) -> str:
-        post_id = self.posts.slots.ids[row]
-        if post_id is None:
-            raise RuntimeError("a list was kept for a post that is gone")
-        return post_id
-
-    def _scan_posts(self, slot: int) -> tuple[Index, Ints]:
-        own = _known(self.posts.slots.of, self._candidate(slot).posts)
-        return kernel.posts_for(self.seekers, self.posts, slot, own, self.policy.weights)
-
-    def _scan_seekers(self, row: int) -> tuple[Index, Ints]:
-        own = _known(self.seekers.slots.of, self._placed_on.get(self._post(row), ()))
-        return kernel.seekers_for(self.seekers, self.posts, row, own, self.policy.weights)
-
-    def _candidate(self, slot: int) -> Candidate:
-        seeker_id = self.seekers.slots.ids[slot]
-        if seeker_id is None:
-            raise RuntimeError("a seeker who is gone was looked at")
-        return self.candidates[seeker_id]
-
-    def _note_placements(self, seeker_id: str, posts: frozenset[str]) -> None:
-        before = self.candidates.get(seeker_id)
-        for post_id in before.posts if before is not None else ():
-            self._placed_on[post_id].discard(seeker_id)
-        for post_id in posts:
-            self._placed_on[post_id].add(seeker_id)
-
-    def _clear(self, row: int) -> None:
-        for entry in self._lists[row]:
-            del self._where[entry[2]][row]
-        self._lists[row] = []
-        self._set_edge(row, None)
-
-    def _set_edge(self, row: int, edge: Entry | None) -> None:
-        self._edges[row] = edge
-        self._edge_scores[row] = NO_EDGE if edge is None else -edge[0]
-
-    def _rescan(self, row: int) -> None:
-        """Make a post's list anew from one scan over all seekers."""
-        self._clear(row)
-        if not self.posts.kind[row]:
-            return
-        slots, found = self._scan_seekers(row)
-        least = 0
-        if len(found) > LIST_MAX:
-            least = int(np.partition(found, len(found) - LIST_MAX)[len(found) - LIST_MAX])
-            best = found >= least
-            slots, found = slots[best], found[best]
-        ties = self._ties
-        entries = [(-score, ties[slot], slot) for slot, score in zip(slots.tolist(), found.tolist(), strict=True)]
-        entries.sort()
-        if len(entries) > LIST_MAX:
-            self._set_edge(row, entries[LIST_MAX])
-        elif least:
-            # Nobody left out has this score, so the edge is the best entry that any lower score could make.
-            self._set_edge(row, (1 - least, _FIRST, -1))
-        self._lists[row] = entries[:LIST_MAX]
-        for entry in self._lists[row]:
-            self._where[entry[2]][row] = entry
-
-    def _move(self, slot: int, changed: set[int]) -> None:
-        """Bring one seeker to her new place in every list, from one scan over all posts."""
-        tie = self._ties[slot]
-        rows, found = self._scan_posts(slot)
-        near = found >= self._edge_scores[rows]
-        now = dict(zip(rows[near].tolist(), found[near].tolist(), strict=True))
-        for row, entry in list(self._where[slot].items()):
-            score = now.get(row)
-            if score is not None and (-score, tie, slot) == entry:
-                del now[row]
-                # Same place and sum; her parts may still differ.
-                if bisect_left(self._lists[row], entry) < TOP_SEEKERS:
-                    changed.add(row)
-            elif self._remove(row, entry):
-                changed.add(row)
-        for row, score in now.items():
-            if self._insert(row, (-score, tie, slot)):
-                changed.add(row)
-
-    def _remove(self, row: int, entry: Entry) -> bool:
-        """Take an entry out. Returns whether it stood in the ranking that is shown."""
-        entries = self._lists[row]
-        place = bisect_left(entries, entry)
-        del entries[place]
-        del self._where[entry[2]][row]
-        if len(entries) < TOP_SEEKERS:
-            self._short.add(row)
-        return place < TOP_SEEKERS
-
-    def _insert(self, row: int, entry: Entry) -> bool:
-        """Put an entry in if it comes before the edge. Returns whether it stands in the ranking that is shown."""
-        edge = self._edges[row]
-        if edge is not None and entry >= edge:
-            return False
-        entries = self._lists[row]
-        place = bisect_left(entries, entry)
-        entries.insert(place, entry)
-        self._where[entry[2]][row] = entry
-        if len(entries) > LIST_MAX:
-            last = entries.pop()
-            del self._where[last[2]][row]
-            self._set_edge(row, last)
-        return place < TOP_SEEKERS
-
-
-def _known(slot_of: dict[str, int], ids: Iterable[str]) -> list[int]:
-    """Slots of those of these entities that the shard holds."""
-    return [slot_of[id_] for id_ in ids if id_ in slot_of]
-
-
-def _looks(opening: Opening) -> tuple[object, ...]:
-    """What of a post its list depends on: a seat more or less changes nothing while one is left."""
-    return opening.post, opening.facilities, opening.available
+        arrays = self.arrays
+        arrays.city = arrays.city._replace(rules=rules_of(policy, arrays.sizes))
+        every = np.arange(arrays.seekers, dtype=np.int64)
+        arrays.run(running.SETTLE, rows=every, first=len(every), now_ms=ms_of(self.at), bulk=True)
+        arrays.reindex(0, 0)
+        arrays.build()

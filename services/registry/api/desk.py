@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, TypeVar
 
@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel
 
 from services.registry import metrics
+from services.registry.api.turns import Turns
 from services.registry.ports import Entity, RegistryReader, RegistryStore
 from shared.contracts.envelope import Envelope
 from shared.kernel.clock import Clock
@@ -34,6 +35,7 @@ class Desk:
 
     Attributes:
         store: the store inside the transaction of a session.
+        turns: where commands queue that want the same document.
     """
 
     runner: CommandRunner
@@ -41,14 +43,20 @@ class Desk:
     reader: RegistryReader
     clock: Clock
     new_id: NewId
+    turns: Turns = field(default_factory=Turns)
 
-    async def run(self, request: Request, command: str, work: Work) -> Response:
-        """Run a single command and answer 201 `Accepted`."""
+    async def run(self, request: Request, command: str, work: Work, wants: Collection[str] = ()) -> Response:
+        """Run a single command and answer 201 `Accepted`.
+
+        Args:
+            wants: ids of documents that many commands may want to write at once.
+        """
 
         async def answer(store: RegistryStore, now: datetime) -> Accepted:
             return Accepted.of(await work(store, now))
 
-        response, _ = await self.answer(request, command, answer, 201)
+        async with self.turns.of(wants):
+            response, _ = await self.answer(request, command, answer, 201)
         return response
 
     async def answer(

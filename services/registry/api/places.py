@@ -80,6 +80,15 @@ def _stations(desk: Desk) -> list[APIRouter]:
             lambda store, now: places.accept_station(station_id, command, store=store, now=now),
         )
 
+    @write.post("/stations/{station_id}/change", status_code=201, response_model=Accepted)
+    async def change_station(request: Request, station_id: EntityPath, command: commands.ChangeStation) -> Response:
+        """What the station offers changes: facilities, child-care places."""
+        return await desk.run(
+            request,
+            "change-station",
+            lambda store, now: places.change_station(station_id, command, store=store, now=now),
+        )
+
     @read.get("/stations", response_model_exclude_none=True)
     async def list_stations(
         city: City | None = None,

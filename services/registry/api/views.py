@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from services.registry.domain.people import Person, Seeker, WithdrawalReason
 from services.registry.domain.placements import EndReason, Placement
-from services.registry.domain.places import Community, Employer, Station, SuspensionReason
+from services.registry.domain.places import Community, Employer, Shuttle, Station, SuspensionReason
 from services.registry.domain.posts import ClosingReason, Post
 from services.registry.domain.shifts import Shift
 from services.registry.use_cases import events
@@ -27,9 +27,17 @@ class CommunityView(contracts.CommunityRegistered):
 
 
 class StationView(contracts.StationRegistered):
-    """A station, with its name."""
+    """A station, with its name and the child-care places taken in the fullest half hour of the week."""
 
     name: Name
+    child_care_taken: Count
+
+
+class ShuttleView(contracts.ShuttleRegistered):
+    """A shuttle, with its name and the seats taken in the fullest half hour of the week."""
+
+    name: Name
+    seats_taken: Count
 
 
 class EmployerView(contracts.EmployerRegistered):
@@ -64,6 +72,14 @@ class PlacementView(contracts.PlacementMade):
     ends_on: Day | None = None
 
 
+class BundleView(BaseModel):
+    """What a placement holds beside its seat: nothing, once it has ended."""
+
+    placement_id: str
+    child_care_station_id: str | None
+    shuttle_id: str | None
+
+
 class ShiftView(contracts.ShiftCompleted):
     """The latest revision: exactly the fields of its event."""
 
@@ -91,7 +107,15 @@ def community_view(community: Community) -> CommunityView:
 
 
 def station_view(station: Station) -> StationView:
-    return StationView(**dict(events.station_registered(station)), name=station.name)
+    return StationView(
+        **dict(events.station_registered(station)), name=station.name, child_care_taken=station.child_care_held.most
+    )
+
+
+def shuttle_view(shuttle: Shuttle) -> ShuttleView:
+    return ShuttleView(
+        **dict(events.shuttle_registered(shuttle)), name=shuttle.name, seats_taken=shuttle.seats_held.most
+    )
 
 
 def employer_view(employer: Employer) -> EmployerView:
@@ -129,6 +153,14 @@ def placement_view(placement: Placement) -> PlacementView:
         status="ended" if placement.ended else "active",
         reason=placement.ended,
         ends_on=placement.ends_on,
+    )
+
+
+def bundle_view(placement: Placement) -> BundleView:
+    return BundleView(
+        placement_id=placement.id,
+        child_care_station_id=placement.child_care_station_id,
+        shuttle_id=placement.shuttle_id,
     )
 
 

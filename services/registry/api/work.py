@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
+from services.registry import metrics
 from services.registry.api.bulk import BulkReport, run_bulk, upload_docs
 from services.registry.api.desk import Desk, EntityPath, page_of, reading, writing
 from services.registry.api.uploads import SHIFT_COLUMNS
-from services.registry.api.views import PlacementView, ShiftView, placement_view, shift_view
+from services.registry.api.views import BundleView, PlacementView, ShiftView, bundle_view, placement_view, shift_view
 from services.registry.errors import PlacementUnknown, ShiftUnknown
 from services.registry.ports import RegistryStore
 from services.registry.use_cases import commands, placements, shifts
@@ -19,12 +20,17 @@ from services.registry.use_cases.rows import Outcome, only
 from shared.contracts.envelope import Envelope
 from shared.contracts.fields import City, Month
 from shared.kernel.errors import Fault
+from shared.runtime.auth import Holder
 from shared.runtime.commands import Accepted
+from shared.runtime.http import needs
+from shared.runtime.logs import logger
 from shared.runtime.pages import LIMIT_DEFAULT, Cursor, Limit, Page
+
+_log = logger(__name__)
 
 
 def routers(desk: Desk) -> list[APIRouter]:
-    return [_placement_commands(desk), _placements(desk), _shift_commands(desk), _shifts(desk)]
+    return [_placement_commands(desk), _placements(desk), _bundles(desk), _shift_commands(desk), _shifts(desk)]
 
 
 def _placement_commands(desk: Desk) -> APIRouter:
@@ -32,16 +38,17 @@ def _placement_commands(desk: Desk) -> APIRouter:
 
     @write.post("/placements", status_code=201, response_model=Accepted)
     async def make_placement(request: Request, command: commands.MakePlacement) -> Response:
-        """A seeker takes a seat of a post."""
+        """A seeker takes a seat, and with it the child-care place and the shuttle seat she asks for: all, or none."""
         return await desk.run(
             request,
             "make-placement",
             lambda store, now: placements.make_placement(command, store=store, now=now, new_id=desk.new_id),
+            wants=await _wanted(desk, command),
         )
 
     @write.post("/placements/{placement_id}/end", status_code=201, response_model=Accepted)
     async def end_placement(request: Request, placement_id: EntityPath, command: commands.EndPlacement) -> Response:
-        """The seat is free again."""
+        """The seat is free again, and what was taken beside it."""
         return await desk.run(
             request,
             "end-placement",
@@ -49,6 +56,15 @@ def _placement_commands(desk: Desk) -> APIRouter:
         )
 
     return write
+
+
+async def _wanted(desk: Desk, command: commands.MakePlacement) -> list[str]:
+    """The documents whose places a placement takes, as far as they can be told before its transaction."""
+    wanted = [command.post_id, command.shuttle_id, command.child_care_station_id]
+    if command.child_care and command.child_care_station_id is None:
+        post = (await desk.reader.posts([command.post_id])).get(command.post_id)
+        wanted.append(post.station_id if post else None)
+    return [one for one in wanted if one is not None]
 
 
 def _placements(desk: Desk) -> APIRouter:
@@ -82,6 +98,25 @@ def _placements(desk: Desk) -> APIRouter:
         return placement_view(found)
 
     return read
+
+
+def _bundles(desk: Desk) -> APIRouter:
+    personal = APIRouter(tags=["persons"])
+
+    @personal.get("/placements/{placement_id}/bundle")
+    async def get_bundle(
+        placement_id: EntityPath, holder: Annotated[Holder, needs("personal")], response: Response
+    ) -> BundleView:
+        """What she holds beside her seat. It tells of her children, so every read is logged with the token's holder."""
+        found = (await desk.reader.placements([placement_id])).get(placement_id)
+        if found is None:
+            raise PlacementUnknown(Fault("placement_id", "the id of a placement"))
+        metrics.PERSONS_READ.inc()
+        _log.info("bundle read", placement_id=placement_id, holder=holder.name)
+        response.headers["Cache-Control"] = "no-store"
+        return bundle_view(found)
+
+    return personal
 
 
 def _shift_commands(desk: Desk) -> APIRouter:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Literal
 
@@ -27,6 +27,8 @@ class Placement:
         hours: week mask; 0 where the post has no set hours.
         pay: the post's terms when the placement was made; a later change of the post does not change them.
         ends_on: last day of work, once ended; the day before `starts_on` if she never began.
+        child_care_station_id: where a child of hers has a place meanwhile; on no topic and in no list.
+        shuttle_id: on which shuttle she has a seat; on no topic and in no list.
     """
 
     id: str
@@ -44,6 +46,22 @@ class Placement:
     ends_on: date | None = None
     ended: EndReason | None = None
     ended_at: datetime | None = None
+    child_care_station_id: str | None = None
+    shuttle_id: str | None = None
+
+
+def over(placement: Placement, ends_on: date, reason: EndReason, at: datetime) -> Placement:
+    """The placement once it has ended: it holds nothing any more, and nothing tells what it held beside the seat."""
+    return replace(
+        placement,
+        version=placement.version + 1,
+        lock=placement.lock + 1,
+        ends_on=ends_on,
+        ended=reason,
+        ended_at=at,
+        child_care_station_id=None,
+        shuttle_id=None,
+    )
 
 
 def start_faults(starts_on: date, today: date) -> list[Fault]:

@@ -1,4 +1,4 @@
-"""Communities, their stations, and employers; and where a division code lies."""
+"""Communities, their stations, the shuttles there, and employers; and where a division code lies."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from services.registry.domain.occupancy import NONE_HELD, Occupancy
 from shared.kernel.errors import Fault
 from shared.kernel.geo import Place
 
@@ -32,6 +33,10 @@ class Station:
 
     Attributes:
         production_accepted: fire, blast and dust acceptance of the production zone (FACTS.md, Y, L).
+        lock: rises with each write, also those without an event (a child-care place taken), so that the last place has
+            one winner; 0 where a station was stored before there were child-care places.
+        child_care_places: children that its child-care zone takes at a time; 0: none.
+        child_care_held: places held by active placements, by the half hour.
     """
 
     id: str
@@ -44,6 +49,30 @@ class Station:
     facilities: tuple[Facility, ...]
     name: str
     registered_at: datetime
+    lock: int = 0
+    child_care_places: int = 0
+    child_care_held: Occupancy = NONE_HELD
+
+
+@dataclass(frozen=True, slots=True)
+class Shuttle:
+    """A shuttle (妈妈班车) to and from a station, at the hours of the posts there (FACTS.md, L, Z).
+
+    Attributes:
+        lock: rises with each write, also those without an event (a seat taken), so that the last seat has one winner.
+        seats: 0 where it no longer runs.
+        seats_held: seats held by active placements, by the half hour of their work, which stands for the rides to it.
+    """
+
+    id: str
+    version: int
+    lock: int
+    city: str
+    station_id: str
+    seats: int
+    name: str
+    registered_at: datetime
+    seats_held: Occupancy = NONE_HELD
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,13 @@
 """Entities as documents: field by field, under the same names, what is absent being left out.
 
-Weeks are text (`1 09:00-11:30;…`, since 336 bits fit no BSON number), days ISO text, places `{lat, lon}`.
+Weeks are text (`1 09:00-11:30;…`, since 336 bits fit no BSON number), days ISO text, places `{lat, lon}`, and an
+occupancy is its 336 bytes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import MISSING, asdict, fields
 from datetime import date
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -14,22 +15,24 @@ from typing import Any, TypeVar
 import orjson
 
 from services.registry.domain.hours import mask_of_text, text_of
+from services.registry.domain.occupancy import Occupancy
 from services.registry.domain.people import Person, Seeker
 from services.registry.domain.placements import Placement
-from services.registry.domain.places import Community, Employer, Station
+from services.registry.domain.places import Community, Employer, Shuttle, Station
 from services.registry.domain.posts import Pay, Post
 from services.registry.domain.shifts import Pieces, Shift
 from services.registry.ports import Entity
 from shared.kernel.geo import Place
 from shared.runtime.mongo import Document
 
-E = TypeVar("E", Community, Station, Employer, Seeker, Post, Placement, Shift)
+E = TypeVar("E", Community, Station, Shuttle, Employer, Seeker, Post, Placement, Shift)
 Codec = tuple[Callable[[Any], Any], Callable[[Any], Any]]
 """From the entity's value to the document's, and back. Never called with `None`."""
 
 COLLECTIONS: dict[type[Entity], str] = {
     Community: "communities",
     Station: "stations",
+    Shuttle: "shuttles",
     Employer: "employers",
     Seeker: "seekers",
     Post: "posts",
@@ -43,6 +46,7 @@ _week: Codec = (lru_cache(maxsize=4096)(text_of), lru_cache(maxsize=4096)(mask_o
 _day: Codec = (date.isoformat, date.fromisoformat)
 _place: Codec = (lambda place: {"lat": place.lat, "lon": place.lon}, lambda held: Place(held["lat"], held["lon"]))
 _words: Codec = (list, tuple)
+_occupancy: Codec = (lambda held: held.counts, Occupancy)
 
 CODECS: dict[str, Codec] = {
     "free": _week,
@@ -58,11 +62,18 @@ CODECS: dict[str, Codec] = {
     "kinds": _words,
     "facilities": _words,
     "pay": (asdict, lambda held: Pay(**held)),
+    "child_care_held": _occupancy,
+    "seats_held": _occupancy,
     "pieces": (asdict, lambda held: Pieces(**held)),
 }
 """Fields that are not stored as they are; a name means the same in every entity."""
 
 _NAMES = {entity: tuple(field.name for field in fields(entity)) for entity in COLLECTIONS}
+_REQUIRED = {
+    entity: tuple(field.name for field in fields(entity) if field.default is MISSING) for entity in COLLECTIONS
+}
+"""Fields that are absent in a document when they are `None`; any other absent field has its default, also where the
+document is older than the field."""
 
 
 def document_of(entity: Entity) -> Document:
@@ -81,21 +92,22 @@ def document_of(entity: Entity) -> Document:
 
 def entity_of(kind: type[E], held: Document) -> E:
     """The entity in a document."""
-    values: dict[str, Any] = {"id": held["_id"]}
+    values: dict[str, Any] = dict.fromkeys(_REQUIRED[kind])
     for name in _NAMES[kind]:
-        value = held.get(name)
-        if name == "id":
-            continue
-        codec = None if value is None else CODECS.get(name)
-        values[name] = value if codec is None else codec[1](value)
-    return kind(**values)
+        if name in held:
+            codec = CODECS.get(name)
+            values[name] = held[name] if codec is None else codec[1](held[name])
+    return kind(**{**values, "id": held["_id"]})
 
 
 def as_loaded(entity: Entity) -> Document:
     """Filter that matches an entity only while it is as it was loaded."""
     if isinstance(entity, Shift):
         return {"_id": entity.id, "revision": entity.revision}
-    if isinstance(entity, Seeker | Post | Placement):
+    if isinstance(entity, Station) and entity.lock == 0:
+        # Stored before stations had a lock; `None` is also what a query calls absent.
+        return {"_id": entity.id, "version": entity.version, "lock": {"$in": [0, None]}}
+    if isinstance(entity, Station | Shuttle | Seeker | Post | Placement):
         return {"_id": entity.id, "version": entity.version, "lock": entity.lock}
     return {"_id": entity.id, "version": entity.version}
 

@@ -18,6 +18,7 @@ def _index(name: str, *keys: str) -> IndexModel:
 INDEXES: dict[str, list[IndexModel]] = {
     "communities": [_index("by_city", "city", "_id")],
     "stations": [_index("by_city", "city", "_id"), _index("by_community", "community_id", "_id")],
+    "shuttles": [_index("by_city", "city", "_id"), _index("by_station", "station_id", "_id")],
     "employers": [_index("by_city", "city", "_id")],
     "seekers": [_index("by_city", "city", "_id")],
     "posts": [_index("by_city", "city", "_id"), _index("by_employer", "employer_id", "_id")],

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 from services.registry.domain.people import Person, Seeker
 from services.registry.domain.placements import Placement
-from services.registry.domain.places import Community, Employer, Station
+from services.registry.domain.places import Community, Employer, Shuttle, Station
 from services.registry.domain.posts import Post
 from services.registry.domain.shifts import Shift
 from services.registry.errors import PersonErased
@@ -39,6 +39,9 @@ class MongoLookup:
 
     async def stations(self, ids: Collection[str]) -> Mapping[str, Station]:
         return await self._by_id(Station, ids)
+
+    async def shuttles(self, ids: Collection[str]) -> Mapping[str, Shuttle]:
+        return await self._by_id(Shuttle, ids)
 
     async def employers(self, ids: Collection[str]) -> Mapping[str, Employer]:
         return await self._by_id(Employer, ids)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.registry.domain.people import Seeker
 from services.registry.domain.placements import Placement
-from services.registry.domain.places import Community, Employer, Station
+from services.registry.domain.places import Community, Employer, Shuttle, Station
 from services.registry.domain.posts import Post
 from services.registry.domain.shifts import Shift
 from services.registry.store.documents import COLLECTIONS, E, entity_of
@@ -36,6 +36,11 @@ class MongoReader(MongoLookup):
         self, city: str | None, community_id: str | None, after: str | None, limit: int
     ) -> list[Station]:
         return await self._page(Station, {"city": city, "community_id": community_id}, after, limit)
+
+    async def page_shuttles(
+        self, city: str | None, station_id: str | None, after: str | None, limit: int
+    ) -> list[Shuttle]:
+        return await self._page(Shuttle, {"city": city, "station_id": station_id}, after, limit)
 
     async def page_employers(
         self, city: str | None, suspended: bool | None, after: str | None, limit: int

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, ValidationInfo, field_validator
 
+from services.registry.domain.occupancy import CHILD_CARE_PLACES_MAX, SHUTTLE_SEATS_MAX
 from services.registry.domain.people import CHILDREN_MAX, PostKind
 from services.registry.domain.placements import EndReason
 from services.registry.domain.places import EmployerKind, SuspensionReason
@@ -38,6 +39,9 @@ Kinds = Annotated[
 ]
 CommuteKm = Annotated[int, Field(ge=1, le=100)]
 Seats = Annotated[int, Field(ge=1, le=1000)]
+ChildCarePlaces = Annotated[
+    int, Field(ge=0, le=CHILD_CARE_PLACES_MAX, description="Children that its child-care zone takes at a time.")
+]
 MinMinutes = Annotated[int, Field(ge=0, le=10_080, description="Weekly overlap asked; at most the minutes of `hours`.")]
 
 
@@ -56,13 +60,36 @@ class RegisterStation(Command):
     location: Point
     production_accepted: bool
     facilities: Facilities = ()
+    child_care_places: ChildCarePlaces = 0
     name: Text100
+
+
+class ChangeStation(Command):
+    """Any subset. Places can be taken away down to those that are taken."""
+
+    facilities: Facilities | None = None
+    child_care_places: ChildCarePlaces | None = None
 
 
 class AcceptStation(Command):
     """The acceptance of the production zone: given, or withdrawn."""
 
     production_accepted: bool
+
+
+class RegisterShuttle(Command):
+    """A shuttle (妈妈班车) begins to run to a station, at the hours of the posts there."""
+
+    station_id: EntityId
+    seats: Annotated[int, Field(ge=1, le=SHUTTLE_SEATS_MAX)]
+    name: Text100
+
+
+class ChangeShuttle(Command):
+    """Any subset. Seats can be taken away down to those that are taken; 0: it no longer runs."""
+
+    seats: Annotated[int | None, Field(ge=0, le=SHUTTLE_SEATS_MAX)] = None
+    name: Text100 | None = None
 
 
 class RegisterEmployer(Command):
@@ -208,16 +235,30 @@ class ClosePost(Command):
 
 
 class MakePlacement(Command):
-    """She takes a seat on a post."""
+    """She takes a seat on a post, and with it what she asks for beside it: all of it, or nothing."""
 
     post_id: EntityId
     seeker_id: EntityId
     hours: Annotated[Hours | None, Field(description="A part of the post's hours; absent: all of them.")] = None
     starts_on: IsoDay
+    child_care: Annotated[bool, Field(description="Also a child-care place, at the same hours.")] = False
+    child_care_station_id: Annotated[
+        EntityId | None, Field(description="Where: a station of the post's community; absent: the post's station.")
+    ] = None
+    shuttle_id: Annotated[
+        EntityId | None, Field(description="Also a seat on this shuttle, which goes to the post's station.")
+    ] = None
+
+    @field_validator("child_care_station_id")
+    @classmethod
+    def _asked_for(cls, station_id: str | None, info: ValidationInfo) -> str | None:
+        if station_id is not None and info.data.get("child_care") is False:
+            raise ValueError("to be left out unless `child_care` is true")
+        return station_id
 
 
 class EndPlacement(Command):
-    """Her seat becomes free."""
+    """Her seat becomes free, with what she took beside it."""
 
     reason: EndReason
     ends_on: Annotated[IsoDay, Field(description="Last day of work; the day before `starts_on` if she never began.")]

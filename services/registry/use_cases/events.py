@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from services.registry.domain.people import Seeker
 from services.registry.domain.placements import Placement
-from services.registry.domain.places import Community, Employer, Station
+from services.registry.domain.places import Community, Employer, Shuttle, Station
 from services.registry.domain.posts import Post
 from services.registry.domain.shifts import Shift
 from shared.contracts import registry as contracts
@@ -46,7 +46,19 @@ def station_registered(station: Station) -> contracts.StationRegistered:
         location=point(station.location),
         production_accepted=station.production_accepted,
         facilities=station.facilities,
+        child_care_places=station.child_care_places,
         registered_at=station.registered_at,
+    )
+
+
+def shuttle_registered(shuttle: Shuttle) -> contracts.ShuttleRegistered:
+    return contracts.ShuttleRegistered(
+        shuttle_id=shuttle.id,
+        version=shuttle.version,
+        city=shuttle.city,
+        station_id=shuttle.station_id,
+        seats=shuttle.seats,
+        registered_at=shuttle.registered_at,
     )
 
 
@@ -104,6 +116,7 @@ def post_opened(post: Post) -> contracts.PostOpened:
 
 
 def placement_made(placement: Placement) -> contracts.PlacementMade:
+    """The event of a placement. What she took beside the seat stays in the registry: it tells of her children."""
     return contracts.PlacementMade(
         placement_id=placement.id,
         version=placement.version,

@@ -1,4 +1,4 @@
-"""Placements: make and end."""
+"""Placements: make, with what is taken beside the seat, and end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from services.registry.domain.people import Seeker, eligible_before, surely_elig
 from services.registry.domain.placements import Placement
 from services.registry.domain.posts import Post
 from services.registry.ports import Changes, RegistryStore
-from services.registry.use_cases import events
+from services.registry.use_cases import bundles, events
 from services.registry.use_cases.commands import EndPlacement, MakePlacement
 from services.registry.use_cases.fields import spans_of
 from shared.contracts.envelope import Envelope
@@ -22,13 +22,16 @@ from shared.kernel.ids import NewId
 
 
 async def make_placement(command: MakePlacement, *, store: RegistryStore, now: datetime, new_id: NewId) -> Envelope:
-    """A seeker takes a seat of a post.
+    """A seeker takes a seat of a post, with the child-care place and the shuttle seat that she asks for, or nothing.
 
-    Post and seeker are both written, so of two commands for the last seat, or for the same hours of hers, one wins.
+    Post, seeker, station of the child care and shuttle are all written, so of two commands for the last seat or place,
+    or for the same hours of hers, one wins.
 
     Raises:
-        PostUnknown, SeekerUnknown, PostIsClosed, EmployerIsSuspended, StationNotAccepted, NoSeatLeft, SeekerGone,
-        ElsewhereThanPost, NotEligible, DateOutOfRange, HoursInvalid, HoursOutsidePost, AlreadyPlaced, HoursOverlap
+        PostUnknown, SeekerUnknown, StationUnknown, ShuttleUnknown, PostIsClosed, EmployerIsSuspended,
+        StationNotAccepted, SeekerGone, ElsewhereThanPost, NotEligible, DateOutOfRange, HoursInvalid, HoursOutsidePost,
+        AlreadyPlaced, HoursOverlap; and, naming every part that is not to be had: NoSeatLeft, ChildCareElsewhere,
+        ChildCareNone, ChildCareFull, ShuttleElsewhere, ShuttleFull
     """
     post = (await store.posts([command.post_id])).get(command.post_id)
     seeker = (await store.seekers([command.seeker_id])).get(command.seeker_id)
@@ -36,10 +39,13 @@ async def make_placement(command: MakePlacement, *, store: RegistryStore, now: d
         raise errors.PostUnknown(Fault("post_id", "the id of a registered post"))
     if seeker is None:
         raise errors.SeekerUnknown(Fault("seeker_id", "the id of a registered seeker"))
+    bundle = await bundles.asked_for(command, post, store)
     await _check_post(post, store, now)
     if seeker.withdrawn is not None:
         raise errors.SeekerGone(Fault("seeker_id", "a seeker who has not withdrawn"))
     hours = await _check_terms(command, post, seeker, store, now)
+    seat_faults = [] if post.seats_taken < post.seats else [Fault("post_id", "a post with a seat left")]
+    errors.refuse_if((errors.NoSeatLeft, seat_faults), *bundle.findings(command, post, hours))
     placement = Placement(
         id=new_id("placement"),
         version=1,
@@ -53,12 +59,15 @@ async def make_placement(command: MakePlacement, *, store: RegistryStore, now: d
         starts_on=command.starts_on,
         pay=post.pay,
         made_at=now,
+        child_care_station_id=None if bundle.station is None else bundle.station.id,
+        shuttle_id=None if bundle.shuttle is None else bundle.shuttle.id,
     )
     changes = Changes(
         added=[placement],
         replaced=[
             (post, replace(post, lock=post.lock + 1, seats_taken=post.seats_taken + 1)),
             (seeker, replace(seeker, lock=seeker.lock + 1)),
+            *bundle.taken(hours),
         ],
         events=[events.placement_made(placement)],
     )
@@ -76,8 +85,6 @@ async def _check_post(post: Post, store: RegistryStore, now: datetime) -> None:
         station = (await store.stations([post.station_id])).get(post.station_id)
         if station is None or not station.production_accepted:
             raise errors.StationNotAccepted(Fault("post_id", "a post at a station whose production zone is accepted"))
-    if post.seats_taken >= post.seats:
-        raise errors.NoSeatLeft(Fault("post_id", "a post with a seat left"))
 
 
 async def _check_terms(command: MakePlacement, post: Post, seeker: Seeker, store: RegistryStore, now: datetime) -> int:
@@ -106,7 +113,7 @@ async def _check_terms(command: MakePlacement, post: Post, seeker: Seeker, store
 
 
 async def end_placement(placement_id: str, command: EndPlacement, *, store: RegistryStore, now: datetime) -> Envelope:
-    """The seat is free again from now on, whatever the last day of work is.
+    """The seat is free again from now on, and what was taken beside it, whatever the last day of work is.
 
     Raises:
         PlacementUnknown, PlacementOver, DateOutOfRange, ShiftsAfterEnd
@@ -120,19 +127,13 @@ async def end_placement(placement_id: str, command: EndPlacement, *, store: Regi
     last = await store.last_shift_start(placement_id)
     if last is not None and civil_day(last) > command.ends_on:
         raise errors.ShiftsAfterEnd(Fault("ends_on", "the day of her last recorded shift or later"))
-    over = replace(
-        placement,
-        version=placement.version + 1,
-        lock=placement.lock + 1,
-        ends_on=command.ends_on,
-        ended=command.reason,
-        ended_at=now,
-    )
+    over = rules.over(placement, command.ends_on, command.reason, now)
     post = (await store.posts([placement.post_id]))[placement.post_id]
     changes = Changes(
         replaced=[
             (placement, over),
             (post, replace(post, lock=post.lock + 1, seats_taken=post.seats_taken - 1)),
+            *await bundles.given_back([placement], store),
         ],
         events=[events.placement_ended(over, now)],
     )

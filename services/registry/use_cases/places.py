@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from services.registry import errors
 from services.registry.domain.places import Community, Employer, Station, area_faults
@@ -52,6 +53,8 @@ async def register_station(
         facilities=command.facilities,
         name=command.name,
         registered_at=now,
+        lock=1,
+        child_care_places=command.child_care_places,
     )
     [envelope] = await store.save(Changes(added=[station], events=[events.station_registered(station)]), now)
     return envelope
@@ -65,14 +68,44 @@ async def accept_station(
     Raises:
         StationUnknown
     """
-    station = (await store.stations([station_id])).get(station_id)
-    if station is None:
-        raise errors.StationUnknown(Fault("station_id", "the id of a registered station"))
-    changed = replace(station, version=station.version + 1, production_accepted=command.production_accepted)
+    return await _changed(
+        await _station(store, station_id), {"production_accepted": command.production_accepted}, store, now
+    )
+
+
+async def change_station(
+    station_id: str, command: commands.ChangeStation, *, store: RegistryStore, now: datetime
+) -> Envelope:
+    """What the station offers changes; it is published whole.
+
+    Raises:
+        StationUnknown, ChangeEmpty, ChildCareTaken
+    """
+    station = await _station(store, station_id)
+    fields = {name: value for name, value in commands.given(command).items() if value is not None}
+    if not fields:
+        raise errors.ChangeEmpty(Fault("body", "at least one field to change"))
+    taken = station.child_care_held.most
+    if command.child_care_places is not None and command.child_care_places < taken:
+        raise errors.ChildCareTaken(
+            Fault("child_care_places", f"at least {taken}, the places that are taken in the fullest half hour")
+        )
+    return await _changed(station, fields, store, now)
+
+
+async def _changed(station: Station, fields: dict[str, Any], store: RegistryStore, now: datetime) -> Envelope:
+    changed = replace(station, version=station.version + 1, lock=station.lock + 1, **fields)
     [envelope] = await store.save(
         Changes(replaced=[(station, changed)], events=[events.station_registered(changed)]), now
     )
     return envelope
+
+
+async def _station(store: RegistryStore, station_id: str) -> Station:
+    station = (await store.stations([station_id])).get(station_id)
+    if station is None:
+        raise errors.StationUnknown(Fault("station_id", "the id of a registered station"))
+    return station
 
 
 async def register_employer(

@@ -11,10 +11,10 @@ from services.registry import errors
 from services.registry.domain import people
 from services.registry.domain.hours import empty_faults, week_mask
 from services.registry.domain.people import Person, Seeker, WithdrawalReason
-from services.registry.domain.placements import last_day_on_withdrawal
+from services.registry.domain.placements import last_day_on_withdrawal, over
 from services.registry.domain.places import area_faults
 from services.registry.ports import Changes, RegistryStore
-from services.registry.use_cases import events
+from services.registry.use_cases import bundles, events
 from services.registry.use_cases.commands import ChangeSeeker, PersonChange, RegisterSeeker, WithdrawSeeker, given
 from services.registry.use_cases.fields import spans_of
 from services.registry.use_cases.rows import Outcome, save_rows
@@ -181,6 +181,8 @@ async def withdraw_seeker(seeker_id: str, command: WithdrawSeeker, *, store: Reg
 async def erase_seeker(seeker_id: str, *, store: RegistryStore, now: datetime) -> Envelope:
     """Her personal data becomes unreadable for ever, and she is withdrawn, if she was not before.
 
+    Nothing tells any more that she used child care: running placements end, and one that has ended holds nothing.
+
     Raises:
         SeekerUnknown, PersonErased
     """
@@ -204,19 +206,13 @@ async def _withdraw(
     running = [placement for placement in await store.placements_of_seeker(seeker.id, today) if placement.ended is None]
     posts = await store.posts([placement.post_id for placement in running])
     for placement in running:
-        over = replace(
-            placement,
-            version=placement.version + 1,
-            lock=placement.lock + 1,
-            ends_on=last_day_on_withdrawal(placement, today),
-            ended="seeker-withdrawn",
-            ended_at=now,
-        )
+        ended = over(placement, last_day_on_withdrawal(placement, today), "seeker-withdrawn", now)
         # Her active placements are on different posts (one per seeker and post), so each post is written once.
         post = posts[placement.post_id]
-        changes.replaced.append((placement, over))
+        changes.replaced.append((placement, ended))
         changes.replaced.append((post, replace(post, lock=post.lock + 1, seats_taken=post.seats_taken - 1)))
-        changes.events.append(events.placement_ended(over, now))
+        changes.events.append(events.placement_ended(ended, now))
+    changes.replaced.extend(await bundles.given_back(running, store))
     return (await store.save(changes, now))[0]
 
 

@@ -13,16 +13,21 @@ from services.matching.domain import (
     Employer,
     EntityKind,
     Fact,
+    Limits,
     Placement,
+    Policy,
     Post,
+    Schedule,
     Seeker,
     Shift,
     State,
     Station,
+    Weights,
+    policy_id_of,
 )
 from services.matching.domain.state import Facility, PostKind, ShiftVerdict
-from shared.kernel.clock import civil_day
 from shared.kernel.geo import Place, coarse, vector_of
+from shared.kernel.ids import PREFIXES
 from shared.kernel.week import mask_of
 from tests.unit.matching.wire import id_of
 
@@ -34,8 +39,8 @@ VERDICTS: tuple[ShiftVerdict, ...] = ("attended", "left-early", "no-show")
 SKILLS = tuple(f"skill-{number}" for number in range(70))
 """More than fit one machine word."""
 
-SEEKER_IDS = tuple(f"skr-{number}" for number in range(9))
-POST_IDS = tuple(f"pst-{number}" for number in range(6))
+SEEKERS, POSTS = 9, 6
+"""How many of each a random city has."""
 
 
 def seeker(**changes: object) -> Seeker:
@@ -50,7 +55,6 @@ def seeker(**changes: object) -> Seeker:
         pay_floor_fen=1500,
         eligible_until=date(2030, 1, 31),
         registered_at=datetime(2026, 1, 5, 1, tzinfo=UTC),
-        registered_on=date(2026, 1, 5),
     )
     return replace(base, **changes)  # type: ignore[arg-type]  # a test names fields that exist
 
@@ -58,7 +62,7 @@ def seeker(**changes: object) -> Seeker:
 def post(**changes: object) -> Post:
     """A post near the seeker of `seeker()`, on weekday mornings."""
     base = Post(
-        employer_id="emp-1",
+        employer_id=id_of("emp", 1),
         station_id=None,
         kind="elastic",
         location=vector_of(Place(37.47, 121.45)),
@@ -69,6 +73,7 @@ def post(**changes: object) -> Post:
         expected_hourly_fen=1800,
         seats=2,
         facilities=frozenset(),
+        urgent=False,
         opened_at=datetime(2026, 2, 1, tzinfo=UTC),
         closes_at=None,
     )
@@ -96,7 +101,6 @@ _instants = st.integers(0, 3).map(lambda days: datetime(2026, 2, 26 - days, 16, 
 
 @st.composite
 def _seekers(draw: st.DrawFn) -> Seeker:
-    registered_at = draw(_instants)
     return Seeker(
         home=draw(_places),
         limit_m=draw(st.sampled_from((1000, 3000, 9000, 100_000))),
@@ -108,17 +112,21 @@ def _seekers(draw: st.DrawFn) -> Seeker:
         eligible_until=draw(
             st.sampled_from((date(2026, 3, 8), date(2026, 3, 9), date(2026, 3, 10), date(2031, 5, 31)))
         ),
-        registered_at=registered_at,
-        registered_on=civil_day(registered_at),
+        registered_at=draw(_instants),
     )
 
 
+def _ids(prefix: str, city: str, count: int) -> tuple[str, ...]:
+    """Ids of one city; no entity is ever in two."""
+    return tuple(id_of(prefix, number + (100 if city == ELSEWHERE else 0)) for number in range(count))
+
+
 @st.composite
-def _posts(draw: st.DrawFn) -> Post:
+def _posts(draw: st.DrawFn, city: str) -> Post:
     closes = st.sampled_from((NOW, NOW + timedelta(hours=1), NOW + timedelta(days=2)))
     return Post(
-        employer_id=draw(st.sampled_from(("emp-1", "emp-2"))),
-        station_id=draw(st.sampled_from((None, None, "stn-1", "stn-2"))),
+        employer_id=draw(st.sampled_from(_ids("emp", city, 2))),
+        station_id=draw(st.sampled_from((None, None, *_ids("stn", city, 2)))),
         kind=draw(st.sampled_from(KINDS)),
         location=draw(st.one_of(st.none(), _places, _places, _far)),
         hours=draw(_masks),
@@ -128,57 +136,56 @@ def _posts(draw: st.DrawFn) -> Post:
         expected_hourly_fen=draw(st.sampled_from((0, 1500, 1999, 2500, 10**13))),
         seats=draw(st.integers(1, 2)),
         facilities=draw(st.frozensets(st.sampled_from(FACILITIES))),
+        urgent=draw(st.booleans()),
         opened_at=draw(_instants),
         closes_at=draw(st.one_of(st.none(), st.none(), closes)),
     )
 
 
 def _of(
-    kind: EntityKind, ids: tuple[str, ...], states: st.SearchStrategy[State | None], cities: tuple[str, ...]
+    kind: EntityKind, ids: tuple[str, ...], city: str, states: st.SearchStrategy[State | None]
 ) -> st.SearchStrategy[Fact]:
-    return st.builds(Fact, st.just(kind), st.sampled_from(ids), st.integers(1, 9), st.sampled_from(cities), states)
+    return st.builds(Fact, st.just(kind), st.sampled_from(ids), st.integers(1, 9), st.just(city), states)
 
 
-_over = st.none()
-_home = (YANTAI,) * 5 + (ELSEWHERE,)
-facts: st.SearchStrategy[Fact] = st.one_of(
-    _of("seeker", SEEKER_IDS, st.one_of(_seekers(), _seekers(), _seekers(), _over), _home),
-    _of("seeker", SEEKER_IDS, _seekers(), _home),
-    _of("post", POST_IDS, st.one_of(_posts(), _posts(), _posts(), _over), _home),
-    _of("employer", ("emp-1", "emp-2"), st.builds(Employer, st.booleans()), _home),
-    _of(
-        "station",
-        ("stn-1", "stn-2"),
-        st.builds(Station, st.booleans(), st.frozensets(st.sampled_from(FACILITIES))),
-        _home,
-    ),
-    _of(
-        "placement",
-        ("plc-1", "plc-2", "plc-3"),
-        st.one_of(_over, st.builds(Placement, st.sampled_from(POST_IDS), st.sampled_from(SEEKER_IDS), _masks)),
-        _home,
-    ),
-    _of(
-        "certificate",
-        ("crt-1", "crt-2", "crt-3"),
-        st.one_of(
-            _over,
-            st.builds(
-                Certificate,
-                st.sampled_from(SEEKER_IDS),
-                st.sampled_from(SKILLS[:4]),
-                st.sampled_from((None, date(2026, 3, 9), date(2026, 3, 1))),
-            ),
+def _facts_of(city: str) -> st.SearchStrategy[Fact]:
+    seekers, posts = _ids("skr", city, SEEKERS), _ids("pst", city, POSTS)
+    stations = st.builds(Station, st.booleans(), st.frozensets(st.sampled_from(FACILITIES)))
+    placements = st.builds(Placement, st.sampled_from(posts), st.sampled_from(seekers), _masks)
+    certificates = st.builds(
+        Certificate,
+        st.sampled_from(seekers),
+        st.sampled_from(SKILLS[:4]),
+        st.sampled_from((None, date(2026, 3, 9), date(2026, 3, 1), date(2026, 3, 10))),
+    )
+    days = st.sampled_from((date(2026, 3, 8), date(2025, 3, 10), date(2025, 3, 9), date(2024, 1, 1)))
+    shifts = st.builds(Shift, st.sampled_from(seekers), st.sampled_from(VERDICTS), days)
+    over = st.none()
+    schedules = st.builds(
+        lambda days, weights, limits: Schedule(
+            tuple(
+                Policy(city, number + 1, date(2026, 3, 9) + timedelta(days=day), Weights(*weights), Limits(*limits))
+                for number, day in enumerate(sorted(days))
+            )
         ),
-        _home,
-    ),
-    _of(
-        "shift",
-        ("sft-1", "sft-2", "sft-3", "sft-4"),
-        st.builds(Shift, st.sampled_from(SEEKER_IDS), st.sampled_from(VERDICTS)),
-        _home,
-    ),
-)
+        st.sets(st.integers(-3, 8), min_size=1, max_size=3),
+        st.sampled_from(((30, 20, 15, 10, 10, 10, 5), (0, 0, 0, 0, 0, 0, 100), (50, 50, 0, 0, 0, 0, 0))),
+        st.sampled_from(((100_000, 26), (2_000, 1))),
+    )
+    return st.one_of(
+        _of("seeker", seekers, city, st.one_of(_seekers(), _seekers(), _seekers(), over)),
+        _of("seeker", seekers, city, _seekers()),
+        _of("post", posts, city, st.one_of(_posts(city), _posts(city), _posts(city), over)),
+        _of("employer", _ids("emp", city, 2), city, st.builds(Employer, st.booleans())),
+        _of("station", _ids("stn", city, 2), city, stations),
+        _of("placement", _ids("plc", city, 3), city, st.one_of(over, placements)),
+        _of("certificate", _ids("crt", city, 3), city, st.one_of(over, certificates)),
+        _of("shift", _ids("sft", city, 4), city, shifts),
+        _of("policy", (policy_id_of(city),), city, schedules),
+    )
+
+
+facts: st.SearchStrategy[Fact] = st.one_of(*[_facts_of(YANTAI)] * 5, _facts_of(ELSEWHERE))
 """Any fact: versions collide, arrive out of order and name entities that are not known yet."""
 
 
@@ -214,7 +221,6 @@ def _seeded_seeker(rng: random.Random, skills: list[str]) -> Seeker:
         pay_floor_fen=rng.choice([0, 1200, 1400, 1600, 1800]),
         eligible_until=date(2026 + rng.randint(0, 10), rng.randint(4, 12), 28),
         registered_at=registered_at,
-        registered_on=civil_day(registered_at),
     )
 
 
@@ -234,6 +240,7 @@ def _seeded_post(rng: random.Random, skills: list[str]) -> Post:
         expected_hourly_fen=rng.randint(1200, 2600),
         seats=rng.randint(1, 4),
         facilities=frozenset(rng.sample(FACILITIES, rng.randint(0, 2))),
+        urgent=rng.randrange(16) == 0,
         opened_at=NOW - timedelta(days=rng.randint(0, 60)),
         closes_at=None,
     )
@@ -251,7 +258,7 @@ def crowded_facts(seed: int, count: int) -> list[Fact]:
         kind, number = rng.choices(
             [("seeker", 30), ("post", 6), ("placement", 8), ("shift", 40), ("certificate", 20)], (50, 6, 20, 15, 9)
         )[0]
-        id_ = f"{kind}-{rng.randrange(number)}"
+        id_ = id_of(PREFIXES[kind], rng.randrange(number))
         version = versions[id_] = versions.get(id_, 0) + 1
         facts_.append(Fact(kind, id_, version, YANTAI, _crowded_state(rng, kind, alike=seed % 2 == 1)))  # type: ignore[arg-type]
     return facts_
@@ -260,9 +267,9 @@ def crowded_facts(seed: int, count: int) -> list[Fact]:
 def _crowded_state(rng: random.Random, kind: str, *, alike: bool) -> State | None:
     if kind != "shift" and rng.random() < 0.25:
         return None
-    someone = f"seeker-{rng.randrange(30)}"
+    someone = id_of("skr", rng.randrange(30))
     if kind == "seeker" and alike:
-        return seeker(registered_at=NOW - timedelta(minutes=rng.randrange(9)), registered_on=civil_day(NOW))
+        return seeker(registered_at=NOW - timedelta(minutes=rng.randrange(9)))
     if kind == "seeker":
         registered_at = NOW - timedelta(days=rng.randrange(4))
         return seeker(
@@ -270,12 +277,11 @@ def _crowded_state(rng: random.Random, kind: str, *, alike: bool) -> State | Non
             facilities=frozenset(rng.sample(FACILITIES, rng.randint(0, 1))),
             skills=frozenset({"sewing", rng.choice(("packing", "cooking"))}),
             registered_at=registered_at,
-            registered_on=civil_day(registered_at),
         )
     if kind == "post":
         return post(seats=rng.randint(1, 3), hours=rng.choice((0, post().hours)), skills_required=frozenset())
     if kind == "placement":
-        return Placement(f"post-{rng.randrange(6)}", someone, rng.choice((0, 0, post().hours)))
+        return Placement(id_of("pst", rng.randrange(6)), someone, rng.choice((0, 0, post().hours)))
     if kind == "certificate":
         return Certificate(someone, "cooking", None)
-    return Shift(someone, rng.choice(VERDICTS))
+    return Shift(someone, rng.choice(VERDICTS), date(2026, 3, rng.randrange(1, 9)))

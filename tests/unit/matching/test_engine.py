@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
+import os
+import random
 from datetime import datetime, timedelta
+from typing import Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.matching.domain import Fact, Programme, Verdict, best_posts, explain, policy_on, rank_post, view_of
-from services.matching.engine import Engine, shard
+from services.matching.domain import (
+    BEST_POSTS,
+    Fact,
+    Limits,
+    Policy,
+    Programme,
+    Schedule,
+    Verdict,
+    Weights,
+    best_posts,
+    explain,
+    policy_id_of,
+    rank_post,
+    view_of,
+)
+from services.matching.engine import Engine, Sizes
 from tests.unit.matching.cities import NOW, YANTAI, crowded_facts, facts, post, seeded_city, seeker
+from tests.unit.matching.wire import id_of
 
 Rankings = dict[str, list[tuple[str, int, tuple[int, ...]]]]
+SEEKER, POST = id_of("skr", 1), id_of("pst", 1)
+EXAMPLES = int(os.environ.get("MAMAPOST_EXAMPLES", "150"))
+"""Generated histories; the long run of `make properties` sets 10,000."""
+
 SHOWN = 3
+SHORT = Sizes(tops=SHOWN, tops_kept=4, bests=2, bests_kept=3)
+"""Few places and little slack, so that a handful of seekers meets every edge."""
 
 
 def _defined(
@@ -23,22 +47,22 @@ def _defined(
     view = view_of(programme, at)
     rankings, lists, verdicts = {}, {}, {}
     for post_id, opening in view.openings.items():
-        weights = policy_on(programme.of_kind("post")[post_id].city, view.day).weights
-        rankings[post_id] = [tuple(r) for r in rank_post(weights, opening, view.candidates.values(), shown)]
+        policy = view.policy_of(programme.of_kind("post")[post_id].city)
+        rankings[post_id] = [tuple(r) for r in rank_post(policy, opening, view.candidates.values(), shown)]
         for seeker_id, candidate in view.candidates.items():
-            verdicts[post_id, seeker_id] = explain(weights, candidate, opening, view.day)
+            verdicts[post_id, seeker_id] = explain(policy, candidate, opening, view.day)
     for seeker_id, candidate in view.candidates.items():
-        weights = policy_on(programme.of_kind("seeker")[seeker_id].city, view.day).weights
-        lists[seeker_id] = [tuple(r) for r in best_posts(weights, candidate, view.openings.values())]
+        policy = view.policy_of(programme.of_kind("seeker")[seeker_id].city)
+        lists[seeker_id] = [tuple(r) for r in best_posts(policy, candidate, view.openings.values())]
     return rankings, lists, verdicts  # type: ignore[return-value]  # NamedTuples, compared as tuples
 
 
 def _defined_rankings(programme: Programme, shown: int = SHOWN) -> Rankings:
     view = view_of(programme, NOW)
-    weights = policy_on(YANTAI, view.day).weights
+    policy = view.policy_of(YANTAI)
     candidates = list(view.candidates.values())
     return {
-        id_: [tuple(place) for place in rank_post(weights, opening, candidates, shown)]  # type: ignore[misc]
+        id_: [tuple(place) for place in rank_post(policy, opening, candidates, shown)]  # type: ignore[misc]
         for id_, opening in view.openings.items()
     }
 
@@ -50,73 +74,81 @@ def _rankings(engine: Engine, programme: Programme, shown: int) -> Rankings:
 def _assert_equal(engine: Engine, programme: Programme, at: datetime, shown: int) -> None:
     rankings, lists, verdicts = _defined(programme, at, shown)
     assert _rankings(engine, programme, shown) == rankings
+    listed = SHORT.bests if shown == SHOWN else BEST_POSTS
     for seeker_id, expected in lists.items():
-        assert [tuple(r) for r in engine.best_posts(seeker_id)] == expected
+        assert [tuple(r) for r in engine.best_posts(seeker_id)] == expected[:listed]
+    view = view_of(programme, at)
+    assert {id_: engine.candidate(id_) for id_ in view.candidates} == view.candidates
+    assert {id_: engine.opening(id_) for id_ in view.openings} == view.openings
     for (post_id, seeker_id), verdict in verdicts.items():
         assert engine.why(post_id, seeker_id) == verdict
 
 
-@pytest.fixture
-def _short_lists(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few places and little slack, so that a handful of seekers meets every edge."""
-    monkeypatch.setattr(shard, "TOP_SEEKERS", SHOWN)
-    monkeypatch.setattr(shard, "LIST_MAX", 4)
+Step = list[Fact] | timedelta | Literal["restart", "policies"]
 
-
-steps = st.lists(
+steps: st.SearchStrategy[list[Step]] = st.lists(
     st.one_of(
         st.lists(facts, min_size=1, max_size=40),
         st.lists(facts, min_size=1, max_size=3),
-        st.sampled_from((timedelta(minutes=1), timedelta(hours=1), timedelta(days=1))),
+        st.sampled_from((timedelta(minutes=1), timedelta(hours=1), timedelta(days=1), timedelta(days=7, hours=3))),
+        st.just("restart"),
+        st.just("policies"),
     ),
     max_size=12,
 )
 
 
-@pytest.mark.usefixtures("_short_lists")
-@settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+def _restarted(engine: Engine, at: datetime, sizes: Sizes) -> Engine:
+    """Another engine with what the first had dumped."""
+    fresh = Engine(at, sizes=sizes)
+    for city in engine.cities():
+        fresh.restore(city, {name: array.copy() for name, array in engine.dump(city).items()})
+    return fresh
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps)
-def test_engine_equals_the_definition_after_every_step(steps: list[list[Fact] | timedelta]) -> None:
-    at, engine, programme = NOW, Engine(NOW), Programme()
+def test_engine_equals_the_definition_after_every_step(steps: list[Step]) -> None:
+    at, engine, programme = NOW, Engine(NOW, sizes=SHORT), Programme()
     for step in steps:
         before = _rankings(engine, programme, SHOWN)
+        changed: set[str] = set()
         if isinstance(step, timedelta):
             at += step
             changed = engine.advance(at)
-        else:
+        elif isinstance(step, list):
             changed = engine.apply(step)
             for fact in step:
                 programme.learn(fact)
+        elif step == "restart":
+            engine = _restarted(engine, at, SHORT)
+        changed |= engine.await_policies()
         _assert_equal(engine, programme, at, SHOWN)
         after = _rankings(engine, programme, SHOWN)
         assert {id_ for id_ in after if after[id_] != before.get(id_, [])} <= changed
 
 
-@pytest.mark.usefixtures("_short_lists")
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(max_examples=EXAMPLES // 2, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(facts, max_size=60), st.randoms(use_true_random=False))
-def test_order_and_repetition_leave_no_trace(given_: list[Fact], rng: object) -> None:
+def test_order_and_repetition_leave_no_trace(given_: list[Fact], rng: random.Random) -> None:
     newest = {(fact.kind, fact.id, fact.version): fact for fact in given_}
     unique = list(newest.values())
     shuffled = unique + unique[::2]
-    rng.shuffle(shuffled)  # type: ignore[attr-defined]
-    one, many, programme = Engine(NOW), Engine(NOW), Programme.of(unique)
+    rng.shuffle(shuffled)
+    one, many, programme = Engine(NOW, sizes=SHORT), Engine(NOW, sizes=SHORT), Programme.of(unique)
     one.apply(unique)
     for fact in shuffled:
         many.apply([fact])
+    one.await_policies()
+    many.await_policies()
     assert _rankings(one, programme, SHOWN) == _rankings(many, programme, SHOWN)
     _assert_equal(many, programme, NOW, SHOWN)
 
 
-@pytest.mark.usefixtures("_short_lists")
 @pytest.mark.parametrize("seed", range(16))
-def test_lists_that_overflow_and_run_short_stay_right(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shard, "LIST_MAX", 4 + seed % 3)
-    engine, programme = Engine(NOW), Programme()
+def test_lists_that_overflow_and_run_short_stay_right(seed: int) -> None:
+    sizes = SHORT._replace(tops_kept=4 + seed % 3)
+    engine, programme = Engine(NOW, sizes=sizes), Programme()
     city = crowded_facts(seed, 500)
     # Posts first, and enough of everything, so that single changes are really single.
     engine.apply(city[:120])
@@ -130,6 +162,8 @@ def test_lists_that_overflow_and_run_short_stay_right(seed: int, monkeypatch: py
         assert _rankings(engine, programme, SHOWN) == after, number
         assert {id_ for id_ in after if after[id_] != before.get(id_, [])} <= changed
         before = after
+        if number % 97 == 0:
+            engine = _restarted(engine, NOW, sizes)
 
 
 def test_a_seeded_city_equals_the_definition_through_many_small_changes() -> None:
@@ -150,28 +184,28 @@ def test_a_seeded_city_equals_the_definition_through_many_small_changes() -> Non
 
 def test_a_fact_that_is_not_newer_changes_nothing() -> None:
     engine = Engine(NOW)
-    engine.apply([Fact("seeker", "skr-1", 2, YANTAI, seeker()), Fact("post", "pst-1", 1, YANTAI, post())])
-    shown = engine.ranking("pst-1")
-    assert [place.seeker_id for place in shown] == ["skr-1"]
-    assert engine.apply([Fact("seeker", "skr-1", 2, YANTAI, None), Fact("seeker", "skr-1", 1, YANTAI, None)]) == set()
-    assert engine.ranking("pst-1") == shown
-    assert engine.version_of("seeker", "skr-1") == 2
-    assert engine.version_of("seeker", "skr-2") == 0
+    engine.apply([Fact("seeker", SEEKER, 2, YANTAI, seeker()), Fact("post", POST, 1, YANTAI, post())])
+    shown = engine.ranking(POST)
+    assert [place.seeker_id for place in shown] == [SEEKER]
+    assert engine.apply([Fact("seeker", SEEKER, 2, YANTAI, None), Fact("seeker", SEEKER, 1, YANTAI, None)]) == set()
+    assert engine.ranking(POST) == shown
+    assert engine.version_of("seeker", SEEKER) == 2
+    assert engine.version_of("seeker", id_of("skr", 2)) == 0
 
 
 def test_a_removed_entity_is_not_brought_back_by_an_older_event() -> None:
     engine = Engine(NOW)
-    engine.apply([Fact("post", "pst-1", 3, YANTAI, None), Fact("seeker", "skr-1", 1, YANTAI, seeker())])
-    assert engine.apply([Fact("post", "pst-1", 2, YANTAI, post())]) == set()
-    assert engine.ranking("pst-1") == []
+    engine.apply([Fact("post", POST, 3, YANTAI, None), Fact("seeker", SEEKER, 1, YANTAI, seeker())])
+    assert engine.apply([Fact("post", POST, 2, YANTAI, post())]) == set()
+    assert engine.ranking(POST) == []
 
 
 def test_unknown_entities_are_named_as_unknown() -> None:
     engine = Engine(NOW)
     for ask in (
-        lambda: engine.ranking("pst-9"),
-        lambda: engine.best_posts("skr-9"),
-        lambda: engine.why("pst-9", "skr-9"),
+        lambda: engine.ranking(id_of("pst", 9)),
+        lambda: engine.best_posts(id_of("skr", 9)),
+        lambda: engine.why(id_of("pst", 9), id_of("skr", 9)),
     ):
         with pytest.raises(KeyError):
             ask()
@@ -181,9 +215,31 @@ def test_a_post_closes_when_its_time_has_passed() -> None:
     engine = Engine(NOW)
     closes_at = NOW + timedelta(minutes=5)
     engine.apply(
-        [Fact("seeker", "skr-1", 1, YANTAI, seeker()), Fact("post", "pst-1", 1, YANTAI, post(closes_at=closes_at))]
+        [Fact("seeker", SEEKER, 1, YANTAI, seeker()), Fact("post", POST, 1, YANTAI, post(closes_at=closes_at))]
     )
     assert engine.advance(closes_at - timedelta(milliseconds=1)) == set()
-    assert engine.ranking("pst-1")
-    assert engine.advance(closes_at) == {"pst-1"}
-    assert engine.ranking("pst-1") == []
+    assert engine.ranking(POST)
+    assert engine.advance(closes_at) == {POST}
+    assert engine.ranking(POST) == []
+
+
+def test_a_large_city_takes_up_a_policy_beside_its_readers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ranked by the old policy, which is named, until the new lists are there, with what was learnt meanwhile."""
+    monkeypatch.setattr("services.matching.engine.engine.AT_ONCE", 0)
+    city = seeded_city(7, 200, 30)
+    engine, programme = Engine(NOW), Programme.of(city)
+    engine.apply(city)
+    policy = Policy(YANTAI, 1, NOW.date(), Weights(0, 60, 0, 20, 0, 0, 20), Limits(8_000, 13))
+    adopted = Fact("policy", policy_id_of(YANTAI), 1, YANTAI, Schedule((policy,)))
+    later = [Fact(fact.kind, fact.id, 2, fact.city, fact.state) for fact in seeded_city(8, 200, 30)[:150]]
+    for facts_ in ([adopted], later[:100], later[100:]):
+        engine.apply(facts_)
+        for fact in facts_:
+            programme.learn(fact)
+        named = engine.policy_of(YANTAI)
+        view = view_of(programme, NOW)
+        for post_id, opening in view.openings.items():
+            assert engine.ranking(post_id) == rank_post(named, opening, view.candidates.values())
+    assert engine.await_policies() >= set(engine.ids("post"))
+    assert engine.policy_of(YANTAI) == policy
+    _assert_equal(engine, programme, NOW, 50)

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import random
+from dataclasses import replace
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, get_args
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.matching.domain import (
     Certificate,
+    DayFit,
     Employer,
     Fact,
     Failure,
+    Limits,
     Parts,
     Placement,
     Policy,
     Post,
     Programme,
+    Reason,
     Seeker,
     Shift,
     State,
@@ -28,28 +30,28 @@ from services.matching.domain import (
     Verdict,
     Weights,
     best_posts,
+    describe,
     explain,
     policy_on,
     rank_post,
     score,
     view_of,
 )
-from services.matching.engine.columns import PostColumns, SeekerColumns
-from services.matching.engine.kernel import _distance
+from services.matching.domain.rules import waiting_of
 from shared.kernel.clock import civil_day
 from shared.kernel.geo import Place, distance_m, vector_of
 from shared.kernel.week import mask_of
 from tests.unit.matching.cities import ELSEWHERE, NOW, YANTAI, facts, post, seeker
 
 TODAY = civil_day(NOW)
-WEIGHTS = policy_on(YANTAI, TODAY).weights
+POLICY = policy_on(YANTAI, TODAY)
 
 
 def verdict(her: Seeker | None, it: Post | None, *others: Fact, city: str = YANTAI) -> Verdict:
     """The verdict on one seeker and one post, given some facts around them."""
     programme = Programme.of([Fact("seeker", "skr-1", 1, YANTAI, her), Fact("post", "pst-1", 1, city, it), *others])
     view = view_of(programme, NOW)
-    return explain(WEIGHTS, view.candidates["skr-1"], view.openings["pst-1"], view.day)
+    return explain(POLICY, view.candidates["skr-1"], view.openings["pst-1"], view.day)
 
 
 def fact(kind: Any, state: State | None, id_: str = "x", version: int = 1) -> Fact:
@@ -62,16 +64,16 @@ def test_a_score_by_hand() -> None:
         free=mask_of([(day, "08:00", "10:30") for day in range(1, 6)]),
         facilities=frozenset({"nursing-room", "child-care-room", "shuttle-bus"}),
         skills=frozenset({"sewing", "packing"}),
-        registered_on=TODAY - timedelta(days=90),
+        registered_at=NOW - timedelta(weeks=13),
     )
     it = post(skills_desired=frozenset({"packing", "knitting"}), facilities=frozenset({"nursing-room"}), station_id="s")
     result = verdict(
         her,
         it,
         fact("station", Station(True, frozenset({"child-care-room"})), "s"),
-        fact("shift", Shift("skr-1", "attended"), "1"),
-        fact("shift", Shift("skr-1", "left-early"), "2"),
-        fact("shift", Shift("skr-1", "no-show"), "3"),
+        fact("shift", Shift("skr-1", "attended", TODAY), "1"),
+        fact("shift", Shift("skr-1", "left-early", TODAY), "2"),
+        fact("shift", Shift("skr-1", "no-show", TODAY), "3"),
     )
     assert result.failures == ()
     assert result.parts == Parts(
@@ -81,13 +83,13 @@ def test_a_score_by_hand() -> None:
         pay=10 * 200,  # 1800 against 1500
         facilities=10 * 666,  # the post's nursing room, the station's child care, no bus
         reliability=10 * 687,  # (2 + 1 + 8) / (6 + 10)
-        waiting=5 * 500,  # 90 of 180 days
+        waiting=5 * 500,  # 13 of 26 weeks
     )
     assert result.score == sum(result.parts)
 
 
 def test_what_is_not_asked_for_counts_full() -> None:
-    her = seeker(pay_floor_fen=0, registered_on=TODAY + timedelta(days=3))
+    her = seeker(pay_floor_fen=0, registered_at=NOW + timedelta(days=30))
     it = post(location=None, hours=0, min_minutes=600, skills_required=frozenset(), skills_desired=frozenset())
     result = verdict(her, it)
     assert result.parts == Parts(30_000, 20_000, 15_000, 10_000, 10_000, 8_000, 0)
@@ -108,8 +110,13 @@ def test_what_is_not_asked_for_counts_full() -> None:
             [],
             Failure("skill-missing", 2, "skills", ("a", "b")),
         ),
-        ({}, {"min_minutes": 930}, [], Failure("hours-do-not-fit", 30, "minutes-a-week")),
-        ({"limit_m": 1000}, {}, [], Failure("too-far", 196, "metres")),
+        (
+            {"free": mask_of([(1, "08:00", "12:00"), (2, "11:00", "12:00")])},
+            {"hours": mask_of([(1, "08:30", "11:30"), (2, "08:30", "11:30")]), "min_minutes": 300},
+            [],
+            Failure("hours-do-not-fit", 90, "minutes-a-week", days=(DayFit(1, 180, 180), DayFit(2, 180, 30))),
+        ),
+        ({"limit_m": 1000}, {}, [], Failure("too-far", 196, "metres", limit=1000, limit_of="seeker")),
         ({}, {"employer_id": "e"}, [fact("employer", Employer(False), "e")], Failure("employer-suspended")),
         ({}, {"station_id": "s"}, [], Failure("station-not-accepted")),
         (
@@ -179,11 +186,83 @@ def test_a_revoked_certificate_and_an_ended_placement_no_longer_count() -> None:
 
 
 def test_a_corrected_shift_replaces_the_verdict() -> None:
-    good, bad = fact("shift", Shift("skr-1", "attended")), fact("shift", Shift("skr-1", "no-show"), version=2)
+    good, bad = (
+        fact("shift", Shift("skr-1", "attended", TODAY)),
+        fact("shift", Shift("skr-1", "no-show", TODAY), version=2),
+    )
     once, corrected = verdict(seeker(), post(), good).parts, verdict(seeker(), post(), bad, good).parts
     assert once is not None
     assert corrected is not None
     assert (once.reliability, corrected.reliability) == (10 * 833, 10 * 666)
+
+
+@pytest.mark.parametrize(
+    ("waited", "weeks", "part"),
+    [
+        (timedelta(weeks=-9), 0, 0),
+        (timedelta(weeks=1, milliseconds=-1), 0, 0),
+        (timedelta(weeks=1), 1, 38),
+        (timedelta(weeks=26, milliseconds=-1), 25, 961),
+        (timedelta(weeks=26), 26, 1000),
+        (timedelta(weeks=99), 99, 1000),
+    ],
+)
+def test_waiting_counts_whole_weeks_from_her_own_instant(waited: timedelta, weeks: int, part: int) -> None:
+    programme = Programme.of([fact("seeker", seeker(registered_at=NOW - waited), "skr-1")])
+    candidate = view_of(programme, NOW).candidates["skr-1"]
+    assert candidate is not None
+    assert candidate.waited_weeks == weeks
+    assert waiting_of(POLICY, candidate) == part
+
+
+def test_a_shift_is_forgotten_after_a_year() -> None:
+    last, gone = TODAY - timedelta(days=364), TODAY - timedelta(days=365)
+    counted = verdict(seeker(), post(), fact("shift", Shift("skr-1", "no-show", last))).parts
+    forgotten = verdict(seeker(), post(), fact("shift", Shift("skr-1", "no-show", gone))).parts
+    assert counted is not None
+    assert forgotten is not None
+    assert (counted.reliability, forgotten.reliability) == (10 * 666, 10 * 800)
+    assert forgotten == verdict(seeker(), post()).parts, "as if it had never been"
+
+
+def test_a_city_may_bound_every_commute_and_the_weeks_of_waiting() -> None:
+    near = replace(POLICY, limits=Limits(commute_max_m=4_000, waiting_full_weeks=10))
+    programme = Programme.of(
+        [
+            fact("seeker", seeker(limit_m=10_000, registered_at=NOW - timedelta(weeks=5)), "skr-1"),
+            fact("post", post(), "pst-1"),
+            fact("post", post(location=vector_of(Place(37.5, 121.445))), "pst-2"),
+        ]
+    )
+    view = view_of(programme, NOW)
+    her, close, far = view.candidates["skr-1"], view.openings["pst-1"], view.openings["pst-2"]
+    assert her is not None
+    assert close is not None
+    assert far is not None
+    metres = distance_m(her.seeker.home, vector_of(Place(37.47, 121.45)))
+    parts = score(near, her, close)
+    assert parts is not None
+    assert parts.distance == 20 * (1000 * (4_000 - metres) // 4_000), "distance is measured against what counts"
+    assert parts.waiting == 5 * 500
+    assert score(POLICY, her, far) is not None
+    assert score(near, her, far) is None
+    (failure,) = explain(near, her, far, TODAY).failures
+    assert (failure.reason, failure.limit, failure.limit_of) == ("too-far", 4_000, "city")
+    assert describe(failure) == "448 m beyond the city's limit of 4 km"
+
+
+@pytest.mark.parametrize(
+    ("limits", "field"),
+    [
+        ({"commute_max_m": 999}, "commute_max_m"),
+        ({"commute_max_m": 100_001}, "commute_max_m"),
+        ({"waiting_full_weeks": 0}, "waiting_full_weeks"),
+        ({"waiting_full_weeks": 521}, "waiting_full_weeks"),
+    ],
+)
+def test_limits_stay_in_their_ranges(limits: dict[str, int], field: str) -> None:
+    with pytest.raises(ValueError, match=f"^{field}: expected"):
+        Limits(**limits)
 
 
 @settings(max_examples=150, deadline=None)
@@ -192,12 +271,12 @@ def test_score_and_explain_agree(given_: list[Fact]) -> None:
     view = view_of(Programme.of(given_), NOW)
     for candidate in view.candidates.values():
         for opening in view.openings.values():
-            full = explain(WEIGHTS, candidate, opening, view.day)
+            full = explain(POLICY, candidate, opening, view.day)
             assert (full.parts is None) == bool(full.failures)
             if candidate is not None and opening is not None:
-                assert score(WEIGHTS, candidate, opening) == full.parts
+                assert score(POLICY, candidate, opening) == full.parts
             if full.parts is not None:
-                assert all(0 <= part <= 1000 * weight for part, weight in zip(full.parts, WEIGHTS, strict=True))
+                assert all(0 <= part <= 1000 * weight for part, weight in zip(full.parts, POLICY.weights, strict=True))
 
 
 def test_ties_go_to_the_earlier_registration_then_to_the_id() -> None:
@@ -213,16 +292,16 @@ def test_ties_go_to_the_earlier_registration_then_to_the_id() -> None:
         ]
     )
     view = view_of(programme, NOW)
-    ranked = rank_post(WEIGHTS, view.openings["pst-1"], view.candidates.values())
+    ranked = rank_post(POLICY, view.openings["pst-1"], view.candidates.values())
     assert [place.seeker_id for place in ranked] == ["skr-2", "skr-3", "skr-1"]
-    best = best_posts(WEIGHTS, view.candidates["skr-1"], view.openings.values(), limit=2)
+    best = best_posts(POLICY, view.candidates["skr-1"], view.openings.values(), limit=2)
     assert [place.post_id for place in best] == ["pst-2", "pst-3"]
 
 
 def test_the_policy_is_dated_and_a_city_may_have_its_own() -> None:
     even = Weights(40, 10, 10, 10, 10, 10, 10)
     policies = (
-        Policy("*", 1, date(2026, 1, 1), WEIGHTS),
+        Policy("*", 1, date(2026, 1, 1), POLICY.weights),
         Policy("*", 2, date(2026, 7, 1), even),
         Policy(YANTAI, 1, date(2026, 3, 1), even),
     )
@@ -236,13 +315,47 @@ def test_the_policy_is_dated_and_a_city_may_have_its_own() -> None:
         Policy("*", 1, date(2026, 1, 1), Weights(1, 1, 1, 1, 1, 1, 1))
 
 
-def test_vector_distances_are_the_scalar_ones_bit_for_bit() -> None:
-    rng = random.Random(3)
-    homes = [vector_of(Place(37.2 + rng.random(), 121 + rng.random())) for _ in range(5000)]
-    seekers, posts = SeekerColumns(), PostColumns()
-    seekers.home = np.array(homes, dtype=np.float64).T.copy()
-    seekers.limit = np.full(len(homes), 100_000, np.int64)
-    place = vector_of(Place(37.46, 121.44))
-    posts.place[:, 0], posts.placed[0] = place, True
-    metres, _ = _distance(seekers, posts, np.arange(len(homes)), np.array([0]))
-    assert metres.tolist() == [distance_m(home, place) for home in homes]
+@pytest.mark.parametrize(
+    ("failure", "said"),
+    [
+        (Failure("withdrawn"), "she has withdrawn"),
+        (Failure("post-closed"), "the post is closed"),
+        (Failure("other-city"), "the post is in another city"),
+        (Failure("employer-suspended"), "the employer is suspended"),
+        (Failure("station-not-accepted"), "the production zone of the post's station is not accepted"),
+        (Failure("no-seat-left", 2, "placements"), "all seats are taken; 2 placements would have to end"),
+        (Failure("not-eligible", 1, "days"), "her eligibility ended 1 day ago"),
+        (Failure("kind-not-wanted", names=("team",)), "she does not want posts of the kind team"),
+        (Failure("pay-below-floor", 200, "fen-an-hour"), "pays 200 fen an hour less than she asks"),
+        (Failure("skill-missing", 1, "skills", ("sewing",)), "the skill sewing is missing"),
+        (
+            Failure("skill-missing", 7, "skills", ("a", "b", "c", "d", "e", "f", "g")),
+            "7 skills are missing: a, b, c, d, e and 2 more",
+        ),
+        (
+            Failure("hours-do-not-fit", 90, "minutes-a-week", days=(DayFit(1, 180, 180), DayFit(2, 180, 30))),
+            "90 minutes a week of overlap missing; Tuesday has 30 of 180 minutes",
+        ),
+        (
+            Failure("hours-do-not-fit", 900, "minutes-a-week", days=tuple(DayFit(d, 180, 30 * d) for d in range(1, 6))),
+            "900 minutes a week of overlap missing; Monday has 30 of 180 minutes; Tuesday has 60 of 180 minutes",
+        ),
+        (Failure("already-placed", 0, "minutes-a-week"), "she is already placed on this post"),
+        (
+            Failure("already-placed", 30, "minutes-a-week"),
+            "a placement of hers takes 30 minutes a week of these hours",
+        ),
+        (
+            Failure("too-far", 1_240, "metres", limit=5_000, limit_of="seeker"),
+            "1,240 m beyond her limit of 5 km",
+        ),
+        (Failure("too-far", 1, "metres", limit=2_500, limit_of="city"), "1 m beyond the city's limit of 2,500 m"),
+    ],
+)
+def test_a_failure_in_words(failure: Failure, said: str) -> None:
+    assert describe(failure) == said
+
+
+def test_every_reason_has_words() -> None:
+    for reason in get_args(Reason):
+        assert describe(Failure(reason, 3, names=("a",)))

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import pytest
 
 from services.registry.errors import RegistryError
-from services.registry.use_cases import placements, places, posts, seekers, shifts
+from services.registry.use_cases import placements, places, posts, seekers, shifts, shuttles
 from services.registry.use_cases.commands import (
     MakePlacement,
     OpenPost,
@@ -17,6 +17,7 @@ from services.registry.use_cases.commands import (
     RegisterCommunity,
     RegisterEmployer,
     RegisterSeeker,
+    RegisterShuttle,
     RegisterStation,
 )
 from services.registry.use_cases.rows import only
@@ -123,6 +124,22 @@ class City:
     async def seeker(self, now: datetime = NOW, **given: Any) -> str:
         command = RegisterSeeker.model_validate(seeker_body(**given))
         return _id(await seekers.register_seekers([command], store=self.store, now=now, new_id=new_id))
+
+    async def station(self, child_care_places: int, community_id: str | None = None) -> str:
+        command = RegisterStation.model_validate(
+            {
+                "community_id": community_id or self.community_id,
+                "location": {"lat": 37.55, "lon": 121.37},
+                "production_accepted": True,
+                "child_care_places": child_care_places,
+                "name": "西关驿站",
+            }
+        )
+        return (await places.register_station(command, store=self.store, now=NOW, new_id=new_id)).event.entity_id
+
+    async def shuttle(self, station_id: str, seats: int = 2) -> str:
+        command = RegisterShuttle(station_id=station_id, seats=seats, name="开发区线")
+        return (await shuttles.register_shuttle(command, store=self.store, now=NOW, new_id=new_id)).event.entity_id
 
     async def post(self, now: datetime = NOW, **given: Any) -> str:
         command = OpenPost.model_validate(post_body(given.pop("employer_id", self.employer_id), **given))

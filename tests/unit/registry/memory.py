@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from services.registry.domain.people import Person, Seeker
 from services.registry.domain.placements import Placement
-from services.registry.domain.places import Community, Employer, Station
+from services.registry.domain.places import Community, Employer, Shuttle, Station
 from services.registry.domain.posts import Post
 from services.registry.domain.shifts import Shift, Stretch
 from services.registry.errors import LostRace, PersonErased
@@ -17,7 +17,7 @@ from shared.contracts.envelope import Envelope
 from shared.contracts.fields import Event
 from shared.kernel.ids import new_id
 
-K = TypeVar("K", Community, Station, Employer, Seeker, Post, Placement, Shift)
+K = TypeVar("K", Community, Station, Shuttle, Employer, Seeker, Post, Placement, Shift)
 
 
 class MemoryStore:
@@ -42,6 +42,9 @@ class MemoryStore:
 
     async def stations(self, ids: Collection[str]) -> Mapping[str, Station]:
         return self._by_id(Station, ids)
+
+    async def shuttles(self, ids: Collection[str]) -> Mapping[str, Shuttle]:
+        return self._by_id(Shuttle, ids)
 
     async def employers(self, ids: Collection[str]) -> Mapping[str, Employer]:
         return self._by_id(Employer, ids)

@@ -1,0 +1,114 @@
+"""The engine alone: its rate and its lists, its memory, and two of them side by side."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bench.matching.check import check_engine, check_facts, check_oracle
+from bench.matching.goals import Figures, Size
+from bench.matching.kernel import PAIRS_MAX, PAIRS_QUICK, c_kernel
+from bench.matching.play import Play
+from bench.matching.scan import numpy_scan
+from bench.matching.show import say, step
+from bench.matching.worker import go, heard, started
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much is measured.
+
+    Attributes:
+        rounds: the median of so many is told.
+        round_s: length of a round.
+        round_events: of a round, at most.
+        reference_s: length of a reference's round.
+        posts, seekers: lists that are compared with NumPy's, at most; by size.
+        pure: lists that the pure function judges.
+        reads, probes: requests of a round of reading, and commands of a round of freshness.
+    """
+
+    rounds: int
+    round_s: float
+    round_events: int
+    reference_s: float
+    posts: int
+    seekers: int
+    pure: int
+    reads: int = 3_000
+    probes: int = 300
+
+
+def engine(figures: Figures, size: Size, seed: int, scale: Scale) -> Play:
+    """Rate of the engine on the mix; then its lists on both sides against NumPy's and the pure function's.
+
+    Raises:
+        ListsDiffer
+    """
+    say(f"{size.name}: drawing a city of {size.seekers:,} seekers and {size.posts:,} posts")
+    play = Play(size, seed, keep=size.name == "12k")
+    before = play.city.copy()
+    with step(f"{size.name}: loading the engine"):
+        loaded_s = play.load()
+    entities = size.seekers + size.posts + len(before.placements) + len(before.shifts)
+    say(f"{size.name}: {entities:,} facts in {loaded_s:.1f} s ({entities / loaded_s:,.0f}/s)")
+    stream, facts = play.draw()
+    play.apply(facts)  # as a warm-up: code that has not run yet is compiled or loaded
+    for number in range(scale.rounds):
+        rate = play.round(scale.round_s, scale.round_events)
+        figures.add("engine", size.name, rate)
+        figures.compare("engine", size.name, "NumPy scan", numpy_scan(before, stream, scale.reference_s))
+        say(f"{size.name}: engine round {number + 1} of {scale.rounds}: {rate:,.0f} events/s")
+    with step(f"{size.name}: the reference in C"):
+        kernel = c_kernel(before, stream, scale.reference_s, PAIRS_MAX if scale.rounds > 2 else PAIRS_QUICK)
+    if isinstance(kernel, str):
+        figures.skip(kernel)
+    else:
+        figures.compare("engine", size.name, "C kernel", kernel)
+    with step(f"{size.name}: comparing lists of both sides"):
+        compared = check_engine(play.engine, play.city, seed, scale.posts, scale.seekers)
+        pure = check_facts(play.engine, play.kept, seed, scale.pure, 2 * scale.pure) if play.keep else 0
+        if scale.pure and not play.keep:
+            pure = check_oracle(play.city, seed, min(scale.pure, 3), min(scale.pure, 10))
+    figures.add("lists-wrong", size.name, 0.0)
+    say(f"{size.name}: {compared:,} lists equal NumPy's, {pure} judged by the pure function")
+    play.kept.clear()
+    return play
+
+
+@contextlib.contextmanager
+def memory(figures: Figures, size: Size, seed: int) -> Iterator[None]:
+    """Growth of a process that loads a city, for each of its seekers, in KB of 1,024 bytes.
+
+    It takes no notice of what else goes on, so it is measured beside what is done within.
+    """
+    with started("memory", size.name, str(seed)) as one:
+        yield
+        with step(f"{size.name}: memory of a process that loads the city"):
+            said = heard(one)
+    figures.add("memory", size.name, said["bytes"] / said["seekers"] / 1024)
+
+
+def shards(figures: Figures, size: Size, seed: int, scale: Scale) -> None:
+    """What two processes with a city each do together, over what one of them does alone, in turns."""
+    rate = figures.median("engine", size.name) or 20_000
+    events = max(2_000, min(scale.round_events, int(rate * scale.round_s)))
+    with (
+        step(f"{size.name}: two shards on two cores"),
+        started("rate", size.name, str(seed), f"--events={events}", f"--times={2 * scale.rounds}") as first,
+        started("rate", size.name, str(seed + 1), f"--events={events}", f"--times={scale.rounds}") as second,
+    ):
+        for process in (first, second):
+            heard(process)
+        for _ in range(scale.rounds):
+            go(first)
+            alone = _rate(heard(first))
+            go(first)
+            go(second)
+            figures.add("shards", size.name, (_rate(heard(first)) + _rate(heard(second))) / alone)
+    figures.compare("shards", size.name, "ideal", 2.0)
+
+
+def _rate(said: dict[str, float]) -> float:
+    return said["events"] / said["seconds"]

@@ -1,0 +1,161 @@
+"""The bus from outside: topics, messages onto it, and what a bare client makes of the same bytes."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import pickle
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from bench.matching.web import percentile
+from bench.matching.wire import PARTITION
+from shared.contracts.envelope import Message, decode
+from shared.contracts.topics import TOPICS
+from shared.messaging.bus import PRODUCER_BATCH_MAX_BYTES
+from shared.messaging.topics import ensure_topics
+
+TICK_S = 0.02
+"""The pump sends this long's messages at once."""
+
+HOPS = 200
+
+
+async def make_topics(kafka: str) -> None:
+    """Create all topics, as their owners would."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        await ensure_topics(admin, list(TOPICS), 1)
+    finally:
+        await admin.close()
+
+
+class Sender:
+    """Messages onto the bus, fast."""
+
+    def __init__(self, kafka: str) -> None:
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=kafka,
+            acks="all",
+            max_batch_size=PRODUCER_BATCH_MAX_BYTES,
+            max_request_size=PRODUCER_BATCH_MAX_BYTES * 2,
+        )
+
+    async def __aenter__(self) -> Sender:
+        await self._producer.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._producer.stop()
+
+    async def send(self, messages: Sequence[Message]) -> None:
+        """Return when the broker has all of them."""
+        for start in range(0, len(messages), 2_000):
+            pending = [
+                await self._producer.send(m.topic, m.value, key=m.key, partition=m.partition, headers=list(m.headers))
+                for m in messages[start : start + 2_000]
+            ]
+            await asyncio.gather(*pending)
+
+
+def _consumer(kafka: str, group: str | None = None) -> AIOKafkaConsumer:
+    return AIOKafkaConsumer(
+        bootstrap_servers=kafka,
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=20,
+    )
+
+
+async def ends(kafka: str, topics: Sequence[str]) -> dict[TopicPartition, int]:
+    """Next offsets of the city's partition of some topics."""
+    consumer = _consumer(kafka)
+    await consumer.start()
+    try:
+        found: dict[TopicPartition, int] = await consumer.end_offsets([TopicPartition(t, PARTITION) for t in topics])
+        return found
+    finally:
+        await consumer.stop()
+
+
+async def bare_rate(kafka: str, since: Mapping[TopicPartition, int], count: int) -> float:
+    """Messages a second that a bare client fetches, validates by the models and commits; nothing else."""
+    consumer = _consumer(kafka, "bench-bare")
+    await consumer.start()
+    try:
+        consumer.assign(list(since))
+        for partition, offset in since.items():
+            consumer.seek(partition, offset)
+        seen = 0
+        started = time.perf_counter()
+        while seen < count:
+            for records in (await consumer.getmany(timeout_ms=20, max_records=500)).values():
+                for record in records:
+                    decode(record.topic, record.key, record.headers, record.value)
+                seen += len(records)
+            await consumer.commit()
+        return seen / (time.perf_counter() - started)
+    finally:
+        await consumer.stop()
+
+
+async def bare_hop_ms(kafka: str) -> float:
+    """Milliseconds, p99, from a message that is sent to the client that receives it; nothing else is going on."""
+    topic, times = "bench-hop", []
+    consumer = _consumer(kafka)
+    async with Sender(kafka) as sender:
+        await sender.send([Message(topic, 0, b"k", (), b"makes the topic")])
+        await consumer.start()
+        try:
+            consumer.assign([TopicPartition(topic, 0)])
+            await consumer.getone()
+            for _ in range(HOPS):
+                started = time.perf_counter()
+                sending = asyncio.create_task(sender.send([Message(topic, 0, b"k", (), b"hop")]))
+                await consumer.getone()
+                times.append(time.perf_counter() - started)
+                await sending
+        finally:
+            await consumer.stop()
+    return percentile(times, 99) * 1000
+
+
+async def pump(kafka: str, messages: Sequence[Message], rate: float) -> None:
+    """Send messages at a rate; says `pumping` when it begins and how many when it is through."""
+    async with Sender(kafka) as sender:
+        _tell("pumping")
+        begun, sent = time.perf_counter(), 0
+        while sent < len(messages):
+            due = min(len(messages), int((time.perf_counter() - begun) * rate))
+            if due > sent:
+                await sender.send(messages[sent:due])
+                sent = due
+            await asyncio.sleep(TICK_S)  # the pace of the load, not a wait for anything
+    _tell(str(sent))
+
+
+def _tell(what: str) -> None:
+    sys.stdout.write(what + "\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """`python -m bench.matching.broker KAFKA FILE RATE`: pump the messages of a file, from a process of its own."""
+    parser = argparse.ArgumentParser(prog="python -m bench.matching.broker", description=main.__doc__)
+    parser.add_argument("kafka")
+    parser.add_argument("file", type=Path, help="pickled messages, made by this benchmark")
+    parser.add_argument("rate", type=float)
+    arguments = parser.parse_args()
+    messages = pickle.loads(arguments.file.read_bytes())  # noqa: S301  written by ourselves a moment ago
+    asyncio.run(pump(arguments.kafka, messages, arguments.rate))
+
+
+if __name__ == "__main__":
+    main()

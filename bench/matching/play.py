@@ -1,0 +1,99 @@
+"""A city that an engine keeps ranked while the mix goes on."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from bench.matching.city import Generator
+from bench.matching.goals import Size
+from bench.matching.mix import Mix, Stream
+from bench.matching.pairs import Columns
+from bench.matching.speak import city_facts, stream_facts
+from bench.matching.tables import AT, CITY, City
+from services.matching.domain import Fact, Policy, policy_on
+from services.matching.engine import Engine
+from shared.kernel.clock import civil_day
+
+BATCH = 500
+"""Events that the engine is given at once: what one poll of the service brings."""
+
+PIECE = 10_000
+"""Events that are drawn at once; drawing is not measured."""
+
+SPARE = 20_000
+"""Rows for women and posts who are new, of a million events."""
+
+
+def policy() -> Policy:
+    """The policy of the city."""
+    return policy_on(CITY, civil_day(AT))
+
+
+@dataclass(slots=True)
+class Play:
+    """One city, its changes and, once loaded, its engine.
+
+    Attributes:
+        keep: whether the facts are kept, for the pure function to be run over all of them.
+    """
+
+    size: Size
+    seed: int
+    keep: bool = False
+    kept: list[Fact] = field(default_factory=list)
+    mix: Mix = field(init=False)
+    engine: Engine = field(init=False)
+
+    def __post_init__(self) -> None:
+        generator = Generator(self.seed, self.size.seekers, self.size.posts, policy(), SPARE)
+        self.mix = Mix(generator, self.size.seekers, self.size.posts)
+
+    @property
+    def city(self) -> City:
+        """The city after everything that was drawn."""
+        return self.mix.city
+
+    def load(self) -> float:
+        """Give the city to a new engine. Returns the seconds that the engine took."""
+        self.engine = Engine(AT)
+        taken_s = 0.0
+        for facts in city_facts(self.city):
+            if self.keep:
+                self.kept += facts
+            started = time.perf_counter()
+            self.engine.apply(facts)
+            taken_s += time.perf_counter() - started
+        gc.collect()
+        gc.freeze()  # as the service does once it has loaded
+        return taken_s
+
+    def draw(self, count: int = PIECE) -> tuple[Stream, list[Fact]]:
+        """The next changes, as rows and as facts."""
+        stream = self.mix.draw(count)
+        facts = stream_facts(stream, self.city)
+        if self.keep:
+            self.kept += facts
+        return stream, facts
+
+    def apply(self, facts: Sequence[Fact]) -> float:
+        """Give changes to the engine, a batch at a time. Returns the seconds that it took."""
+        started = time.perf_counter()
+        for at in range(0, len(facts), BATCH):
+            self.engine.apply(facts[at : at + BATCH])
+        return time.perf_counter() - started
+
+    def round(self, seconds: float, most: int) -> float:
+        """Events a second over a while: until the engine has worked so long, or had so many events."""
+        events, taken_s = 0, 0.0
+        while events < most and taken_s < seconds:
+            _, facts = self.draw(min(PIECE, most - events))
+            taken_s += self.apply(facts)
+            events += len(facts)
+        return events / taken_s
+
+    def columns(self) -> Columns:
+        """What the rules look at now."""
+        return Columns(self.city, policy())

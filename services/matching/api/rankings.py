@@ -1,0 +1,187 @@
+"""Rankings of posts and best posts of seekers, one or a page of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from services.matching import use_cases
+from services.matching.api.reader import (
+    TIMEOUT_DEFAULT_MS,
+    After,
+    Fresh,
+    PolicyNamed,
+    PostId,
+    Reader,
+    SeekerId,
+    Timeout,
+    parts_of,
+)
+from services.matching.domain import BEST_POSTS, TOP_SEEKERS, RankedPost, RankedSeeker
+from shared.contracts.fields import City
+from shared.contracts.matching import Parts as PartsPayload
+from shared.runtime.http import needs
+from shared.runtime.pages import LIMIT_DEFAULT, Cursor, Limit, Page, decode_cursor, encode_cursor
+
+CityFilter = Annotated[City | None, Query(description="Division code; absent: all cities.")]
+WithParts = Annotated[bool, Query(description="Whether each score is given with its parts.")]
+
+
+class SeekerPlace(BaseModel):
+    """A place in a post's ranking."""
+
+    seeker_id: str
+    score: int
+    parts: Annotated[PartsPayload | None, Field(description="Each part times its weight; they sum to the score.")] = (
+        None
+    )
+
+
+class PostPlace(BaseModel):
+    """A place in a seeker's list."""
+
+    post_id: str
+    score: int
+    parts: Annotated[PartsPayload | None, Field(description="Each part times its weight; they sum to the score.")] = (
+        None
+    )
+
+
+class PostRanking(BaseModel):
+    """The best seekers of a post, best first."""
+
+    post_id: str
+    policy: PolicyNamed
+    top: list[SeekerPlace]
+
+
+class SeekerPosts(BaseModel):
+    """The best posts of a seeker, best first."""
+
+    seeker_id: str
+    policy: PolicyNamed
+    posts: list[PostPlace]
+
+
+class RankingAnswer(PostRanking, Fresh):
+    """A post's ranking and its freshness."""
+
+
+class PostsAnswer(SeekerPosts, Fresh):
+    """A seeker's posts and their freshness."""
+
+
+class RankingsPage(Page[PostRanking], Fresh):
+    """Rankings of a page of posts."""
+
+
+class BestPostsPage(Page[SeekerPosts], Fresh):
+    """Lists of a page of seekers."""
+
+
+def router(reader: Reader) -> APIRouter:
+    """The routes of rankings."""
+    routes = APIRouter(tags=["matching"], dependencies=[needs("read")])
+
+    @routes.get("/posts/{post_id}/ranking")
+    async def ranking(
+        post_id: PostId,
+        limit: Annotated[int, Query(ge=1, le=TOP_SEEKERS)] = TOP_SEEKERS,
+        after: After = None,
+        timeout_ms: Timeout = TIMEOUT_DEFAULT_MS,
+    ) -> RankingAnswer:
+        """The best seekers of a post, best first."""
+        await reader.wait(after, timeout_ms)
+        now = reader.clock()
+        places = use_cases.ranking(reader.live, post_id, now, limit)
+        city = reader.city_of("post", post_id)
+        return RankingAnswer(
+            post_id=post_id,
+            policy=reader.policy(city),
+            top=_seekers(places, True),
+            **reader.fresh(city, now).model_dump(),
+        )
+
+    @routes.get("/seekers/{seeker_id}/posts")
+    async def best_posts(
+        seeker_id: SeekerId,
+        limit: Annotated[int, Query(ge=1, le=BEST_POSTS)] = BEST_POSTS,
+        after: After = None,
+        timeout_ms: Timeout = TIMEOUT_DEFAULT_MS,
+    ) -> PostsAnswer:
+        """The best posts of a seeker, best first."""
+        await reader.wait(after, timeout_ms)
+        now = reader.clock()
+        places = use_cases.best_posts(reader.live, seeker_id, now, limit)
+        city = reader.city_of("seeker", seeker_id)
+        return PostsAnswer(
+            seeker_id=seeker_id,
+            policy=reader.policy(city),
+            posts=_posts(places, True),
+            **reader.fresh(city, now).model_dump(),
+        )
+
+    @routes.get("/rankings", response_model_exclude_none=True)
+    async def rankings(
+        city: CityFilter = None, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT, parts: WithParts = False
+    ) -> RankingsPage:
+        """Whole rankings of all posts that are not closed, in pages by post id."""
+        now = reader.clock()
+        ids, following = _page("rankings", reader.ids("post", city, now), cursor, limit)
+        engine = reader.live.engine
+        items = [
+            PostRanking(
+                post_id=id_,
+                policy=reader.policy(reader.city_of("post", id_)),
+                top=_seekers(engine.ranking(id_), parts),
+            )
+            for id_ in ids
+        ]
+        return RankingsPage(items=items, next=following, **reader.fresh(city, now).model_dump())
+
+    @routes.get("/best-posts", response_model_exclude_none=True)
+    async def best_posts_of_all(
+        city: CityFilter = None, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT, parts: WithParts = False
+    ) -> BestPostsPage:
+        """Whole lists of all seekers who have not withdrawn, in pages by seeker id."""
+        now = reader.clock()
+        ids, following = _page("best-posts", reader.ids("seeker", city, now), cursor, limit)
+        engine = reader.live.engine
+        items = [
+            SeekerPosts(
+                seeker_id=id_,
+                policy=reader.policy(reader.city_of("seeker", id_)),
+                posts=_posts(engine.best_posts(id_), parts),
+            )
+            for id_ in ids
+        ]
+        return BestPostsPage(items=items, next=following, **reader.fresh(city, now).model_dump())
+
+    return routes
+
+
+def _page(
+    name: Literal["rankings", "best-posts"], ids: Iterable[str], cursor: str | None, limit: int
+) -> tuple[list[str], str | None]:
+    """The ids of a page, in order, and the cursor of the next one."""
+    last = decode_cursor(name, cursor)
+    left = sorted(id_ for id_ in ids if last is None or id_ > last)
+    page = left[:limit]
+    return page, encode_cursor(name, page[-1]) if len(left) > limit else None
+
+
+def _seekers(places: Iterable[RankedSeeker], parts: bool) -> list[SeekerPlace]:
+    return [
+        SeekerPlace(seeker_id=place.seeker_id, score=place.score, parts=parts_of(place.parts) if parts else None)
+        for place in places
+    ]
+
+
+def _posts(places: Iterable[RankedPost], parts: bool) -> list[PostPlace]:
+    return [
+        PostPlace(post_id=place.post_id, score=place.score, parts=parts_of(place.parts) if parts else None)
+        for place in places
+    ]

@@ -1,0 +1,116 @@
+"""Small compiled pieces: bit counts and tables of 128-bit keys."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+from numba import njit, types
+from numba.extending import intrinsic
+
+from services.matching.engine.layout import I32, U64, Int
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def cache_dir() -> Path:
+    """Where compiled functions are kept, one folder for each state of this package's source.
+
+    Numba itself looks at the file of each function alone, and stumbles over what was compiled from another state of
+    the others.
+    """
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    base = Path(sys.prefix) if os.access(sys.prefix, os.W_OK) else Path.home() / ".cache"
+    return base / "mamapost-kernel" / digest.hexdigest()[:16]
+
+
+_config: Any = numba.config
+if not _config.CACHE_DIR:
+    _config.CACHE_DIR = str(cache_dir())
+
+
+def _with(**options: Any) -> Callable[[F], F]:
+    """Numba's decorator, without the counting of references: nothing here allocates, and the counts took most time."""
+    return cast(Callable[[F], F], cast(Any, njit)(error_model="numpy", nogil=True, _nrt=False, **options))
+
+
+def compiled(function: F) -> F:
+    """A function compiled for this machine and kept on disk; integer division by zero is the caller's care."""
+    return _with(cache=True)(function)
+
+
+def woven(function: F) -> F:
+    """A piece that becomes part of the compiled functions that use it, so that it is not compiled for itself.
+
+    Numba optimises everything that a function calls anew with it; a ladder of functions over the two sweeps would take
+    minutes to compile.
+    """
+    return _with(inline="always")(function)
+
+
+def compiled_fast(function: F) -> F:
+    """As `compiled`, for bounds that need not be exact: the order of float operations is the compiler's choice."""
+    return _with(cache=True, fastmath=True)(function)
+
+
+@intrinsic
+def _ctpop(typing_context: Any, word: Any) -> Any:
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
+
+    return types.uint64(types.uint64), code
+
+
+@compiled
+def ones(word: Int) -> Int:
+    """How many bits of a word are set."""
+    return np.int64(_ctpop(np.uint64(word)))  # type: ignore[call-arg]  # the first argument is the compiler's
+
+
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+_SHIFT = np.uint64(32)
+
+
+@compiled
+def _start(a: Int, b: Int, cells: Int) -> Int:
+    mixed = (np.uint64(a) ^ (np.uint64(b) * _MIX)) * _MIX
+    return np.int64((mixed >> _SHIFT) & np.uint64(cells - 1))
+
+
+@compiled
+def find(table: I32, keys: U64, a: Int, b: Int) -> Int:
+    """Row of a key, or -1. `table` holds row + 1 at the key's place (0: empty); its length is a power of two."""
+    cells = table.shape[0]
+    place = _start(a, b, cells)
+    while True:
+        row = table[place] - 1
+        if row < 0:
+            return -1
+        if keys[row, 0] == a and keys[row, 1] == b:
+            return row
+        place = (place + 1) & (cells - 1)
+
+
+@compiled
+def enter(table: I32, keys: U64, row: Int) -> None:
+    """Put a row, whose key is in `keys`, into the table; the key must not be there, and the table not be full."""
+    cells = table.shape[0]
+    place = _start(keys[row, 0], keys[row, 1], cells)
+    while table[place] != 0:
+        place = (place + 1) & (cells - 1)
+    table[place] = row + 1
+
+
+@compiled
+def enter_all(table: I32, keys: U64, first: Int, end: Int) -> None:
+    """Put rows `first` to `end` into the table."""
+    for row in range(first, end):
+        enter(table, keys, row)

@@ -1,0 +1,372 @@
+"""What news does to a city: profiles written, indexes and lists brought up to date, one entity after another."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from services.matching.domain.policy import PART_MAX
+from services.matching.domain.rules import RELIABILITY_PRIOR
+from services.matching.engine.bits import compiled, enter, find, woven
+from services.matching.engine.blocks import REACH_M, WIDE_CELL, drop_row, put_row, sort_of
+from services.matching.engine.bounds import chord_of, floor_inverse
+from services.matching.engine.layout import (
+    BLOCK,
+    EDGE,
+    F64,
+    FLOOR,
+    GONE,
+    HERE,
+    I32,
+    LIMIT,
+    NO_EDGE,
+    PAY,
+    POST_EDGE,
+    STEADY,
+    U64,
+    UNKNOWN,
+    City,
+    Int,
+    X,
+    Y,
+    Z,
+)
+from services.matching.engine.pair import (
+    COMMUTE_LIMIT,
+    FACILITY_SHIFT,
+    HIGH_SHIFT,
+    KIND_SHIFT,
+    NIBBLE,
+    NONE,
+    ONE,
+    PLACED_SHIFT,
+    RELIABILITY,
+    WAITING,
+    WAITING_FULL,
+)
+from services.matching.engine.staging import OPEN, PRESENT, PostNews, SeekerNews
+from services.matching.engine.sweep import (
+    OWN,
+    PUT_IN,
+    TAKE_OUT,
+    sweep_post,
+    sweep_seeker,
+)
+from services.matching.engine.tops import clear
+
+MINUTE_MS = 60_000
+WEEK_MINUTES = 10_080
+WEEK_MS = WEEK_MINUTES * MINUTE_MS
+
+PRIOR_PLUS, PRIOR_BASE = RELIABILITY_PRIOR
+ATTENDED, LEFT_EARLY = 0, 1
+"""Numbers of the verdicts of a shift; 2 is a shift that was missed."""
+
+
+@compiled
+def seeker_row(city: City, table: I32, key_0: Int, key_1: Int) -> Int:
+    """Row of a seeker; a new one if nobody has named her before."""
+    seekers = city.seekers
+    s = find(table, seekers.key, key_0, key_1)
+    if s < 0:
+        s = city.work.counts[2]
+        city.work.counts[2] += 1
+        seekers.key[s, 0] = key_0
+        seekers.key[s, 1] = key_1
+        enter(table, seekers.key, s)
+    return s
+
+
+@compiled
+def post_row(city: City, table: I32, key_0: Int, key_1: Int) -> Int:
+    """Row of a post; a new one if nobody has named it before."""
+    posts = city.posts
+    p = find(table, posts.key, key_0, key_1)
+    if p < 0:
+        p = city.work.counts[3]
+        city.work.counts[3] += 1
+        posts.key[p, 0] = key_0
+        posts.key[p, 1] = key_1
+        posts.closes[p] = 0
+        enter(table, posts.key, p)
+    return p
+
+
+@compiled
+def reliability_of(city: City, s: Int) -> Int:
+    """`domain.rules.reliability_of`, weighted."""
+    seekers = city.seekers
+    plus = 2 * seekers.attended[s] + seekers.left_early[s] + PRIOR_PLUS
+    return city.rules[RELIABILITY] * (PART_MAX * plus // (2 * seekers.shifts[s] + PRIOR_BASE))
+
+
+@compiled
+def waiting_of(city: City, s: Int, now_ms: Int) -> Int:
+    """`domain.rules.waiting_of`, weighted."""
+    full = city.rules[WAITING_FULL]
+    weeks = max((now_ms - city.seekers.at[s]) // WEEK_MS, 0)
+    return city.rules[WAITING] * (PART_MAX * min(weeks, full) // full)
+
+
+@compiled
+def enter_seeker(city: City, s: Int) -> None:
+    """Put a seeker's profile into the index; her lists are the caller's care."""
+    seekers, ix = city.seekers, city.seeker_index
+    a5 = seekers.row[s, 5]
+    limit = min(np.int64(a5 >> HIGH_SHIFT), city.rules[COMMUTE_LIMIT])
+    # Where a cell is as large as the town, how far she travels tells nothing apart.
+    reach = 0 if ix.cell[0] < WIDE_CELL else REACH_M.shape[0] - 1
+    while limit > REACH_M[reach]:
+        reach += 1
+    x, y, z = seekers.home[s, 0], seekers.home[s, 1], seekers.home[s, 2]
+    kinds = np.int64((a5 >> KIND_SHIFT) & NIBBLE)
+    position = put_row(ix, sort_of(ix.cell[0], x, y, z, kinds, reach, False), s, seekers.where)
+    block, at = position // BLOCK, position % BLOCK
+    ix.hot[block, X, at] = x
+    ix.hot[block, Y, at] = y
+    ix.hot[block, Z, at] = z
+    ix.hot[block, LIMIT, at] = 1.0 / chord_of(limit)
+    ix.hot[block, FLOOR, at] = floor_inverse(np.int64(seekers.row[s, 7]))
+    ix.hot[block, EDGE, at] = city.bests.edge[s]
+    ix.hot[block, STEADY, at] = seekers.reliability[s] + seekers.waiting[s]
+    ix.rows.facilities[position] = (a5 >> FACILITY_SHIFT) & NIBBLE
+    ix.rows.skills[position] = seekers.row[s, 6]
+    ix.rows.pattern[position] = seekers.pattern[s]
+
+
+@compiled
+def enter_post(city: City, p: Int) -> None:
+    """Put a post's profile into the index; its lists are the caller's care."""
+    posts, ix = city.posts, city.post_index
+    b5 = posts.row[p, 5]
+    remote = (b5 >> PLACED_SHIFT) & ONE == NONE
+    x, y, z = posts.place[p, 0], posts.place[p, 1], posts.place[p, 2]
+    kind = np.int64((b5 >> KIND_SHIFT) & NIBBLE)
+    position = put_row(ix, sort_of(ix.cell[0], x, y, z, kind, 0, remote), p, posts.where)
+    block, at = position // BLOCK, position % BLOCK
+    ix.hot[block, X, at] = x
+    ix.hot[block, Y, at] = y
+    ix.hot[block, Z, at] = z
+    ix.hot[block, PAY, at] = posts.pay[p]
+    ix.hot[block, POST_EDGE, at] = city.tops.edge[p]
+    ix.rows.facilities[position] = (b5 >> FACILITY_SHIFT) & NIBBLE
+    ix.rows.skills[position] = posts.row[p, 6]
+    ix.rows.desired[position] = posts.row[p, 7]
+    ix.rows.desires[position] = posts.desired[p]
+    ix.rows.pattern[position] = posts.pattern[p]
+
+
+@woven
+def pull_seeker(city: City, s: Int) -> None:
+    """Take a seeker out of all lists and the index, with the profile that she stands there by."""
+    if city.seekers.where[s] >= 0:
+        sweep_seeker(city, s, TAKE_OUT, city.seekers.reliability[s] + city.seekers.waiting[s], 0)
+        drop_row(city.seeker_index, s, city.seekers.where)
+    clear(city.bests, s, NO_EDGE)
+
+
+@woven
+def push_seeker(city: City, s: Int) -> None:
+    """Put a seeker into the index and all lists."""
+    clear(city.bests, s, NO_EDGE)
+    enter_seeker(city, s)
+    sweep_seeker(city, s, PUT_IN | OWN, 0, city.seekers.reliability[s] + city.seekers.waiting[s])
+
+
+@woven
+def pull_post(city: City, p: Int) -> None:
+    """Take a post out of all lists and the index, with the profile that it stands there by."""
+    if city.posts.where[p] >= 0:
+        sweep_post(city, p, TAKE_OUT)
+        drop_row(city.post_index, p, city.posts.where)
+        city.posts.changed[p] = 1
+    clear(city.tops, p, NO_EDGE)
+
+
+@woven
+def push_post(city: City, p: Int) -> None:
+    """Put a post into the index and all lists."""
+    clear(city.tops, p, NO_EDGE)
+    city.posts.changed[p] = 1
+    enter_post(city, p)
+    sweep_post(city, p, PUT_IN | OWN)
+
+
+@compiled
+def link(city: City, minutes: I32, s: Int) -> None:
+    """Note in which minute of the week her waiting grows."""
+    minute = (city.seekers.at[s] // MINUTE_MS) % WEEK_MINUTES
+    city.seekers.later[s] = minutes[minute]
+    minutes[minute] = s + 1
+
+
+@compiled
+def _unlink(city: City, minutes: I32, s: Int) -> None:
+    later = city.seekers.later
+    minute = (city.seekers.at[s] // MINUTE_MS) % WEEK_MINUTES
+    if minutes[minute] == s + 1:
+        minutes[minute] = later[s]
+        return
+    n = minutes[minute] - 1
+    while later[n] != s + 1:
+        n = later[n] - 1
+    later[n] = later[s]
+
+
+@compiled
+def _copy(to: U64 | F64, i: Int, of: U64 | F64, j: Int) -> None:
+    for w in range(to.shape[1]):
+        to[i, w] = of[j, w]
+
+
+@compiled
+def _same(a: U64, i: Int, b: U64, j: Int) -> bool:
+    for w in range(a.shape[1]):  # noqa: SIM110  # compiled: no generators
+        if a[i, w] != b[j, w]:
+            return False
+    return True
+
+
+@woven
+def take_seekers(
+    city: City, table: I32, minutes: I32, news: SeekerNews, more: U64, now_ms: Int, today: Int, bulk: bool
+) -> None:
+    """Take in profiles, each if it is newer than what is held.
+
+    Args:
+        bulk: write profiles only; the caller makes all lists anew.
+    """
+    seekers = city.seekers
+    for i in range(news.shape[0]):
+        s = seeker_row(city, table, news.key[i, 0], news.key[i, 1])
+        if seekers.status[s] != UNKNOWN and news.version[i] <= seekers.version[s]:
+            continue
+        here = news.marks[i] & PRESENT != 0
+        ranked = here and news.until[i] >= today
+        was = seekers.where[s] >= 0
+        seekers.version[s] = news.version[i]
+        if (
+            was
+            and ranked
+            and seekers.at[s] == news.at[i]
+            and _same(seekers.row, s, news.row, i)
+            and _same(city.seeker_more, s, more, i)
+            and seekers.home[s, 0] == news.home[i, 0]
+            and seekers.home[s, 1] == news.home[i, 1]
+            and seekers.home[s, 2] == news.home[i, 2]
+        ):
+            seekers.until[s] = news.until[i]
+            continue
+        if was and not bulk:
+            pull_seeker(city, s)
+        elif was:
+            drop_row(city.seeker_index, s, seekers.where)
+        if seekers.status[s] == HERE:
+            _unlink(city, minutes, s)
+        if here:
+            _copy(seekers.row, s, news.row, i)
+            _copy(city.seeker_more, s, more, i)
+            _copy(seekers.home, s, news.home, i)
+            seekers.at[s] = news.at[i]
+            seekers.until[s] = news.until[i]
+            seekers.pattern[s] = news.pattern[i]
+            link(city, minutes, s)
+        seekers.status[s] = HERE if here else GONE
+        seekers.reliability[s] = reliability_of(city, s)
+        seekers.waiting[s] = waiting_of(city, s, now_ms)
+        if ranked and bulk:
+            enter_seeker(city, s)
+        elif ranked:
+            push_seeker(city, s)
+
+
+@woven
+def take_posts(city: City, table: I32, news: PostNews, more: U64, bulk: bool) -> None:
+    """Take in posts, each if it is newer than what is held; see `take_seekers`."""
+    posts = city.posts
+    for i in range(news.shape[0]):
+        p = post_row(city, table, news.key[i, 0], news.key[i, 1])
+        if posts.status[p] != UNKNOWN and news.version[i] <= posts.version[p]:
+            continue
+        here = news.marks[i] & PRESENT != 0
+        takes = here and news.marks[i] & OPEN != 0 and posts.taken[p] < news.seats[i]
+        was = posts.where[p] >= 0
+        same = (
+            was
+            and takes
+            and posts.at[p] == news.at[i]
+            and posts.pay[p] == news.pay[i]
+            and _same(posts.row, p, news.row, i)
+            and _same(city.post_more, p, more, i)
+            and posts.place[p, 0] == news.place[i, 0]
+            and posts.place[p, 1] == news.place[i, 1]
+            and posts.place[p, 2] == news.place[i, 2]
+        )
+        if was and not same:
+            if bulk:
+                drop_row(city.post_index, p, posts.where)
+            else:
+                pull_post(city, p)
+        posts.version[p] = news.version[i]
+        posts.status[p] = HERE if here else GONE
+        posts.changed[p] = 1
+        if here:
+            _copy(posts.row, p, news.row, i)
+            _copy(city.post_more, p, more, i)
+            _copy(posts.place, p, news.place, i)
+            posts.at[p] = news.at[i]
+            posts.closes[p] = news.closes[i]
+            posts.pay[p] = news.pay[i]
+            posts.employer[p] = news.employer[i]
+            posts.station[p] = news.station[i]
+            posts.seats[p] = news.seats[i]
+            posts.desired[p] = news.desired[i]
+            posts.pattern[p] = news.pattern[i]
+            posts.own[p] = news.own[i]
+        if not takes or same:
+            continue
+        if bulk:
+            enter_post(city, p)
+        else:
+            push_post(city, p)
+
+
+@woven
+def revise_seeker(city: City, s: Int, skills: U64, busy: Int, bulk: bool) -> None:
+    """A certificate or a placement of hers came or went.
+
+    Args:
+        skills: all words of her skill mask.
+        busy: row of her placements, -1: none.
+    """
+    seekers = city.seekers
+    where = seekers.where[s]
+    if where >= 0 and not bulk:
+        pull_seeker(city, s)
+    seekers.row[s, 6] = skills[0]
+    for w in range(city.seeker_more.shape[1]):
+        city.seeker_more[s, w] = skills[w + 1]
+    seekers.busy[s] = busy
+    if where >= 0 and bulk:
+        city.seeker_index.rows.skills[where] = skills[0]
+    elif where >= 0:
+        push_seeker(city, s)
+
+
+@woven
+def revise_post(city: City, p: Int, facilities: Int, takes: bool, bulk: bool) -> None:
+    """Something that decides whether a post takes someone was learnt of its employer, station, seats or closing."""
+    posts = city.posts
+    word = (posts.row[p, 5] & ~(NIBBLE << FACILITY_SHIFT)) | (np.uint64(facilities) << FACILITY_SHIFT)
+    was = posts.where[p] >= 0
+    if was == takes and posts.row[p, 5] == word:
+        return
+    if was and bulk:
+        drop_row(city.post_index, p, posts.where)
+        posts.changed[p] = 1
+    elif was:
+        pull_post(city, p)
+    posts.row[p, 5] = word
+    if takes and bulk:
+        enter_post(city, p)
+    elif takes:
+        push_post(city, p)

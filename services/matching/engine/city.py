@@ -1,0 +1,305 @@
+"""The arrays of one city and their growth: what the compiled functions work on, and the tables that find rows."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, cast
+
+import numpy as np
+
+from services.matching.domain import BEST_POSTS, TOP_SEEKERS, Policy
+from services.matching.engine import changes, layout, room, running
+from services.matching.engine.bits import enter_all, find
+from services.matching.engine.layout import HERE, I32, I64, U64, UNKNOWN, City, Shifts, Tables
+from services.matching.engine.staging import HoursBook, Id, PostNews, SeekerNews, SkillBook, Staging
+
+_NOTHING = Staging(SkillBook(), HoursBook())
+NO_SEEKERS, NO_POSTS = _NOTHING.seeker_news(), _NOTHING.post_news()
+NO_ROWS: I64 = np.zeros(0, np.int64)
+NO_SKILLS: U64 = np.zeros(1, np.uint64)
+NO_MORE: U64 = np.zeros((0, 0), np.uint64)
+"""What an operation does not look at."""
+
+
+class Sizes(NamedTuple):
+    """Lengths of lists: how many places are shown, and how many are kept so that a loss seldom costs a new list.
+
+    Keeping 64 for 50 and 32 for 20 costs 6.7 times less than keeping what is shown (docs/performance.md).
+    """
+
+    tops: int = TOP_SEEKERS
+    tops_kept: int = 64
+    bests: int = BEST_POSTS
+    bests_kept: int = 32
+
+
+def rules_of(policy: Policy, sizes: Sizes) -> I64:
+    """A policy in the form of `City.rules`."""
+    limits = policy.limits
+    return np.array(
+        [
+            *policy.weights,
+            limits.commute_max_m,
+            limits.waiting_full_weeks,
+            sizes.tops,
+            sizes.bests,
+            sizes.tops_kept,
+            sizes.bests_kept,
+        ],
+        np.int64,
+    )
+
+
+class Arrays:
+    """Everything of one city that compiled functions read and write.
+
+    Attributes:
+        city: rows, lists and indexes.
+        tables: where ids are.
+    """
+
+    def __init__(self, policy: Policy, sizes: Sizes) -> None:
+        self.sizes = sizes
+        rows = room.START
+        none = np.zeros((0, 3))
+        self.city = City(
+            layout.seekers(rows),
+            layout.posts(rows),
+            np.zeros((rows, 0), np.uint64),
+            np.zeros((rows, 0), np.uint64),
+            layout.lists(layout.TOP, rows),
+            layout.lists(layout.BEST, rows),
+            room.index_for(none, rows, room.SEEKERS_A_CELL),
+            room.index_for(none, rows, room.POSTS_A_CELL),
+            np.zeros((rows, layout.WEEK_WORDS), np.uint64),
+            np.zeros((rows, layout.WEEK_WORDS), np.uint64),
+            np.full((rows, 4), -1, np.int32),
+            layout.work(rows, rows, rows),
+            rules_of(policy, sizes),
+        )
+        self.shifts: Shifts = layout.shifts(rows)
+        minutes: I32 = np.zeros(changes.WEEK_MINUTES, np.int32)
+        self.tables = Tables(room.table(rows), room.table(rows), minutes)
+        self.shift_table = room.table(rows)
+        self._indexed = (0, 0)
+        self._patterns = 0
+        self._free_busy: list[int] = list(range(rows))
+
+    # --- how much there is ---
+
+    @property
+    def seekers(self) -> int:
+        """Rows of seekers in use."""
+        return int(self.city.work.counts[2])
+
+    @property
+    def posts(self) -> int:
+        """Rows of posts in use."""
+        return int(self.city.work.counts[3])
+
+    @property
+    def shift_rows(self) -> int:
+        """Rows of shifts in use."""
+        return int(self.city.work.counts[4])
+
+    # --- finding ---
+
+    def seeker(self, key: Id) -> int:
+        """Row of a seeker, -1: nobody has named her."""
+        return int(find(self.tables.seekers, self.city.seekers.key, *_words(key)))
+
+    def post(self, key: Id) -> int:
+        """Row of a post, -1: nobody has named it."""
+        return int(find(self.tables.posts, self.city.posts.key, *_words(key)))
+
+    def shift(self, key: Id) -> int:
+        """Row of a shift, -1: unknown."""
+        return int(find(self.shift_table, self.shifts.key, *_words(key)))
+
+    def named_seeker(self, key: Id) -> int:
+        """Row of a seeker; a new one if nobody has named her before. There must be room."""
+        return int(changes.seeker_row(self.city, self.tables.seekers, *_words(key)))
+
+    def named_post(self, key: Id) -> int:
+        """Row of a post; a new one if nobody has named it before. There must be room."""
+        return int(changes.post_row(self.city, self.tables.posts, *_words(key)))
+
+    def here(self, side: layout.Seekers | layout.Posts, row: int) -> bool:
+        """Whether an entity is known and not over."""
+        return row >= 0 and side.status[row] == HERE
+
+    def version(self, side: layout.Seekers | layout.Posts, row: int) -> int:
+        """Newest version of an entity, 0: none."""
+        return int(side.version[row]) if row >= 0 and side.status[row] != UNKNOWN else 0
+
+    # --- room ---
+
+    def make_room(self, seekers: int, posts: int, shifts: int, more: int) -> None:
+        """Have room for so many more rows, each with so many words of skills beyond the first."""
+        self._widen(more)
+        self._more_seekers(self.seekers + seekers)
+        self._more_posts(self.posts + posts)
+        if self.shift_rows + shifts > _rows(self.shifts):
+            rows = max(2 * _rows(self.shifts), self.shift_rows + shifts)
+            self.shifts = room.enlarged(self.shifts, layout.shifts(rows), self.shift_rows)
+        if 2 * (self.shift_rows + shifts) > len(self.shift_table):
+            self.shift_table = room.table(2 * (self.shift_rows + shifts))
+            enter_all(self.shift_table, self.shifts.key, 0, self.shift_rows)
+        now = (self.seekers, self.posts)
+        grown = any(count > 2 * before + 1024 for count, before in zip(now, self._indexed, strict=True))
+        if (
+            grown
+            or not room.has_room(self.city.seeker_index, seekers + 1)
+            or not room.has_room(self.city.post_index, posts + 1)
+        ):
+            self.reindex(seekers, posts)
+
+    def _widen(self, words: int) -> None:
+        city = self.city
+        if city.seeker_more.shape[1] < words:
+            self.city = city._replace(
+                seeker_more=room.wider(city.seeker_more, _rows(city.seekers), words, 1),
+                post_more=room.wider(city.post_more, _rows(city.posts), words, 2),
+            )
+
+    def _more_seekers(self, least: int) -> None:
+        city, used = self.city, self.seekers
+        if least > _rows(city.seekers):
+            rows = max(2 * _rows(city.seekers), least)
+            self.city = city._replace(
+                seekers=room.enlarged(city.seekers, layout.seekers(rows), used),
+                seeker_more=room.wider(city.seeker_more, rows, city.seeker_more.shape[1], 1),
+                bests=room.enlarged(city.bests, layout.lists(layout.BEST, rows), used),
+                work=self._work(_rows(city.posts), rows),
+            )
+        if 2 * least > len(self.tables.seekers):
+            self.tables = self.tables._replace(seekers=room.table(2 * least))
+            enter_all(self.tables.seekers, self.city.seekers.key, 0, used)
+
+    def _more_posts(self, least: int) -> None:
+        city, used = self.city, self.posts
+        if least > _rows(city.posts):
+            rows = max(2 * _rows(city.posts), least)
+            self.city = city._replace(
+                posts=room.enlarged(city.posts, layout.posts(rows), used),
+                post_more=room.wider(city.post_more, rows, city.post_more.shape[1] // 2, 2),
+                tops=room.enlarged(city.tops, layout.lists(layout.TOP, rows), used),
+                work=self._work(rows, _rows(city.seekers)),
+            )
+        if 2 * least > len(self.tables.posts):
+            self.tables = self.tables._replace(posts=room.table(2 * least))
+            enter_all(self.tables.posts, self.city.posts.key, 0, used)
+
+    def _work(self, posts: int, seekers: int) -> layout.Work:
+        work = layout.work(posts, seekers, len(self.city.patterns))
+        work.counts[:] = self.city.work.counts
+        return work
+
+    def reindex(self, seekers: int, posts: int) -> None:
+        """Make both indexes anew, with cells that suit how many rows there are, and room for so many more."""
+        city = self.city
+        ranked, open_ = city.seekers.where[: self.seekers] >= 0, city.posts.where[: self.posts] >= 0
+        placed = open_ & ((city.posts.row[: self.posts, 5] >> np.uint64(24)) & np.uint64(1) == 1)
+        self.city = city._replace(
+            seeker_index=room.index_for(
+                city.seekers.home[: self.seekers][ranked], 2 * self.seekers + seekers + 1024, room.SEEKERS_A_CELL
+            ),
+            post_index=room.index_for(
+                city.posts.place[: self.posts][placed], 2 * self.posts + posts + 1024, room.POSTS_A_CELL
+            ),
+        )
+        running.reindex(self.city)
+        self._indexed = (self.seekers, self.posts)
+
+    # --- the compiled part ---
+
+    def run(
+        self,
+        op: int,
+        *,
+        seekers: SeekerNews = NO_SEEKERS,
+        posts: PostNews = NO_POSTS,
+        rows: I64 = NO_ROWS,
+        skills: U64 = NO_SKILLS,
+        more: U64 = NO_MORE,
+        now_ms: int = 0,
+        today: int = 0,
+        bulk: bool = False,
+        first: int = 0,
+        second: int = 0,
+    ) -> int:
+        """Do something that moves places in lists; see `running.run`."""
+        return int(
+            running.run(
+                op=op,
+                city=self.city,
+                tables=self.tables,
+                shifts=self.shifts,
+                seeker_news=seekers,
+                post_news=posts,
+                rows=rows,
+                skills=skills,
+                more=more,
+                now_ms=now_ms,
+                today=today,
+                bulk=bulk,
+                first=first,
+                second=second,
+            )
+        )
+
+    def build(self) -> None:
+        """Make every list anew."""
+        self.run(running.BUILD, rows=np.array([self.posts, self.seekers], np.int64), bulk=True)
+
+    # --- patterns of hours ---
+
+    def know_hours(self, masks: list[int]) -> None:
+        """Take up the patterns of hours that are new."""
+        known, city = self._patterns, self.city
+        if len(masks) > len(city.patterns):
+            rows = room.power_of_two(len(masks))
+            wide: U64 = np.zeros((rows, layout.WEEK_WORDS), np.uint64)
+            wide[:known] = city.patterns[:known]
+            self.city = city._replace(patterns=wide)
+            self.city = city = self.city._replace(work=self._work(_rows(city.posts), _rows(city.seekers)))
+        for number in range(known, len(masks)):
+            city.patterns[number] = np.frombuffer(masks[number].to_bytes(8 * layout.WEEK_WORDS, "little"), np.uint64)
+        self._patterns = len(masks)
+
+    # --- placements ---
+
+    def take_busy(self, hours: bytes, posts: list[int]) -> int:
+        """A row of placements: the hours taken (48 bytes) and the posts."""
+        city = self.city
+        if not self._free_busy or len(posts) > city.busy_posts.shape[1]:
+            used, each = city.busy_posts.shape
+            rows = used if self._free_busy else 2 * used
+            wide: I32 = np.full((rows, max(each, room.power_of_two(len(posts)))), -1, np.int32)
+            wide[:used, :each] = city.busy_posts
+            hours_of: U64 = np.zeros((rows, layout.WEEK_WORDS), np.uint64)
+            hours_of[:used] = city.busy_hours
+            self.city = city = city._replace(busy_hours=hours_of, busy_posts=wide)
+            self._free_busy.extend(range(used, rows))
+        row = self._free_busy.pop()
+        city.busy_hours[row] = np.frombuffer(hours, np.uint64)
+        city.busy_posts[row] = -1
+        city.busy_posts[row, : len(posts)] = posts
+        return row
+
+    def recount_busy(self) -> None:
+        """Find out which rows of placements are free."""
+        taken = set(self.city.seekers.busy[: self.seekers].tolist())
+        self._free_busy = [row for row in range(len(self.city.busy_posts)) if row not in taken]
+
+    def free_busy(self, row: int) -> None:
+        """Give a row of placements back."""
+        self._free_busy.append(row)
+
+
+def _rows(records: object) -> int:
+    """How many records there is room for."""
+    return len(cast(I32, records))
+
+
+def _words(key: Id) -> tuple[np.uint64, np.uint64]:
+    return np.uint64(key[0]), np.uint64(key[1])

@@ -1,0 +1,314 @@
+"""How a city lies in memory: arrays, one row a seeker or a post, in the shapes that the compiled functions read."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+
+U8: TypeAlias = npt.NDArray[np.uint8]
+I32: TypeAlias = npt.NDArray[np.int32]
+I64: TypeAlias = npt.NDArray[np.int64]
+U64: TypeAlias = npt.NDArray[np.uint64]
+F32: TypeAlias = npt.NDArray[np.float32]
+F64: TypeAlias = npt.NDArray[np.float64]
+
+Int: TypeAlias = Any
+"""A number inside compiled code, where `int` and NumPy's integers are one."""
+
+Float: TypeAlias = Any
+"""Likewise a float of 32 or 64 bits."""
+
+Bool: TypeAlias = Any
+"""Likewise a truth value."""
+
+MASK_BYTES = 42
+"""A week of 336 half hours."""
+
+WEEK_WORDS = 6
+"""Words of `row` that hold the week mask; the mask ends in the low 16 bits of the sixth."""
+
+LINE = 64
+"""A row of eight words is one cache line, and starts at one: looking a pair up costs one miss a side."""
+
+BLOCK = 64
+"""Rows of one block of an index: as many as the prefilter takes in a few dozen vector operations."""
+
+TOPS_MAX, BESTS_MAX = 64, 32
+"""Longest lists that there is room for; how long they are is among the rules."""
+
+NEVER_MS = 2**62
+"""An instant that does not come, in milliseconds."""
+
+UNKNOWN, HERE, GONE = 0, 1, 2
+"""Of an entity: only named by others so far; known; over, its version kept against older news."""
+
+NO_EDGE = -1
+"""Edge of a list that holds everyone who matches."""
+
+UNBUILT = 2**31 - 1
+"""Edge of a list that is not made yet: nobody comes before it."""
+
+
+class Records(Protocol):
+    """An array of records, whose fields are columns."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, row: Int, /) -> Any: ...
+
+    def __setitem__(self, row: Int, record: Any, /) -> None: ...
+
+
+class Seekers(Records, Protocol):
+    """Seekers of a city.
+
+    `row`: words 0-5 her free half hours, bits 16-19 of word 5 her kinds, 20-23 the facilities she asks for, 32-63 her
+    commute limit in metres; word 6 her skills (the first 64 of the book); word 7 her pay floor in fen.
+    """
+
+    row: U64
+    home: F64  # unit vector
+    key: U64  # the 128 bits of her id
+    at: I64  # registered, ms since 1970
+    version: I32
+    until: I32  # last eligible day, ordinal
+    attended: I32
+    left_early: I32
+    shifts: I32
+    reliability: I32  # weighted parts that depend on no post; their sum is her steady score
+    waiting: I32
+    where: I32  # position in the index, -1: nobody can rank her now
+    busy: I32  # row of `Busy`, -1: no placement
+    pattern: I32  # number of her free half hours among the city's patterns of hours
+    later: I32  # row + 1 of the next whose waiting grows in the same minute of the week
+    status: U8
+
+
+class Posts(Records, Protocol):
+    """Posts of a city.
+
+    `row`: words 0-5 the hours of work, bits 16-19 of word 5 its kind, 20-23 facilities with the station's, 24 whether
+    it has a place, 32-47 half hours a week, 48-63 overlap asked in minutes; word 6 skills required, word 7 desired.
+    """
+
+    row: U64
+    place: F64  # unit vector
+    key: U64
+    at: I64  # opened, ms since 1970
+    closes: I64  # ms since 1970, NEVER_MS: open until closed
+    pay: I64  # expected, fen an hour
+    version: I32
+    employer: I32  # number in the shard's list
+    station: I32  # likewise, -1: none
+    seats: I32
+    taken: I32
+    desired: I32  # how many skills are desired
+    pattern: I32  # number of its hours among the city's patterns of hours
+    where: I32
+    own: U8  # the post's own facilities (bits 0-3), urgent (bit 4)
+    status: U8
+    changed: U8  # its ranking may differ from the one last asked for
+
+
+class Lists(Records, Protocol):
+    """The best of one side for each of the other: unsorted, and all who come before the edge or stand on it.
+
+    The edge is the place of the last one who was in when somebody had to be left out.
+    """
+
+    slot: I32
+    score: I32
+    count: I32
+    edge: I32  # score, NO_EDGE, or UNBUILT
+    edge_at: I64
+    edge_key: U64
+
+
+class Rows(Records, Protocol):
+    """What an index holds of a row beside the columns of the prefilter."""
+
+    skills: U64  # hers, or those that the post requires
+    desired: U64  # of a post
+    slot: I32
+    pattern: I32
+    desires: I32  # how many skills a post desires
+    facilities: U8
+
+
+class Blocks(Records, Protocol):
+    """What an index holds of a block."""
+
+    cell_sort: I64  # its cell, kinds and reach in one number
+    centre: F32
+    reach: F32  # nobody in it is nearer to its centre, or travels farther
+    used: I32
+    next: I32
+    kinds: U8
+
+
+class Heads(Records, Protocol):
+    """The newest block of each sort, the only one that may have room."""
+
+    cell_sort: I64
+    block: I32
+
+
+class Index(NamedTuple):
+    """One side in blocks of neighbours of one sort.
+
+    `hot`: what the prefilter reads, of each block one line a column: x, y, z of the unit sphere, then of seekers
+    1 / limit (a chord), 1 / pay floor, edge of her list, steady score, and of posts pay, edge of its list.
+    """
+
+    hot: F32
+    rows: Rows
+    blocks: Blocks
+    heads: Heads
+    meta: I64  # blocks ever used, first free block, sorts
+    cell: F64  # edge of a cell, a chord
+
+
+X, Y, Z, LIMIT, FLOOR, EDGE, STEADY = range(7)
+PAY, POST_EDGE = LIMIT, FLOOR
+"""Lines of `Index.hot`."""
+
+
+class Shifts(Records, Protocol):
+    """How each shift of the last year went, so that a correction replaces it and a repetition does nothing."""
+
+    key: U64
+    revision: I32
+    day: I32
+    seeker: I32
+    verdict: U8  # number of the verdict, DROPPED: too old to count
+
+
+DROPPED = 255
+
+
+class Tables(NamedTuple):
+    """Where the rows of ids are, and chains of seekers by the minute of the week in which their waiting grows."""
+
+    seekers: I32
+    posts: I32
+    minutes: I32
+
+
+class Work(NamedTuple):
+    """Scratch of the compiled functions."""
+
+    bound: F32
+    short_posts: I32
+    short_seekers: I32
+    is_short: U8  # posts, then seekers
+    loss: F32  # of a pattern of hours in the sweep that `seen` says: what it lacks of the full time part
+    seen: I64
+    counts: I64  # short posts, short seekers, seekers, posts, shifts, sweeps
+
+
+class City(NamedTuple):
+    """Everything that the compiled functions need of a city.
+
+    Few arrays of records, not many columns: what a compiled function is handed is unpacked array by array, and a
+    hundred of them make it ten times larger.
+    """
+
+    seekers: Seekers
+    posts: Posts
+    seeker_more: U64  # skills beyond the first 64 of the book
+    post_more: U64  # required, then desired skills beyond the first 64 of the book
+    tops: Lists
+    bests: Lists
+    seeker_index: Index
+    post_index: Index
+    patterns: U64  # different masks of hours
+    busy_hours: U64  # of those who have placements
+    busy_posts: I32  # likewise, -1: none
+    work: Work
+    rules: I64  # see `pair`
+
+
+Array = TypeVar("Array")
+
+
+def _form(shape: type, wide: dict[str, int]) -> np.dtype[np.void]:
+    """The record with a class's fields, of which some hold several numbers."""
+    kinds = {"U8": "u1", "I32": "<i4", "I64": "<i8", "U64": "<u8", "F32": "<f4", "F64": "<f8"}
+    fields = [(name, kinds[kind], wide.get(name)) for name, kind in shape.__annotations__.items()]
+    return np.dtype([(name, kind, (n,)) if n else (name, kind) for name, kind, n in fields], align=True)
+
+
+SEEKER = _form(Seekers, {"row": 8, "home": 3, "key": 2})
+POST = _form(Posts, {"row": 8, "place": 3, "key": 2})
+SHIFT = _form(Shifts, {"key": 2})
+TOP = _form(Lists, {"slot": TOPS_MAX, "score": TOPS_MAX, "edge_key": 2})
+BEST = _form(Lists, {"slot": BESTS_MAX, "score": BESTS_MAX, "edge_key": 2})
+_ROW, _BLOCK, _HEAD = _form(Rows, {}), _form(Blocks, {"centre": 3}), _form(Heads, {})
+
+
+def records(form: np.dtype[np.void], rows: int) -> npt.NDArray[np.void]:
+    """Records of zeros that start at a cache line; pages that nobody touched cost no memory."""
+    raw = np.zeros(form.itemsize * rows + LINE, np.uint8)
+    start = -raw.ctypes.data % LINE
+    return raw[start : start + form.itemsize * rows].view(form)
+
+
+def seekers(rows: int) -> Seekers:
+    """Records of seekers, none of them in use."""
+    made = records(SEEKER, rows)
+    made["where"] = made["busy"] = -1
+    return cast(Seekers, made.view(np.recarray))
+
+
+def posts(rows: int) -> Posts:
+    """Records of posts, none of them in use."""
+    made = records(POST, rows)
+    made["where"] = -1
+    return cast(Posts, made.view(np.recarray))
+
+
+def shifts(rows: int) -> Shifts:
+    """Records of shifts."""
+    return cast(Shifts, records(SHIFT, rows).view(np.recarray))
+
+
+def lists(form: np.dtype[np.void], rows: int) -> Lists:
+    """Empty lists of a form, `TOP` or `BEST`, in which everyone stands."""
+    made = records(form, rows)
+    made["edge"] = NO_EDGE
+    return cast(Lists, made.view(np.recarray))
+
+
+def index(blocks: int, sorts: int, cell: float) -> Index:
+    """An empty index.
+
+    Args:
+        cell: edge of its cells as a chord.
+    """
+    rows = blocks * BLOCK
+    heads = records(_HEAD, sorts)
+    heads["block"] = -1
+    return Index(
+        np.zeros((blocks, 7, BLOCK), np.float32),
+        cast(Rows, records(_ROW, rows).view(np.recarray)),
+        cast(Blocks, records(_BLOCK, blocks).view(np.recarray)),
+        cast(Heads, heads.view(np.recarray)),
+        np.array([0, -1, 0], np.int64),
+        np.array([cell], np.float64),
+    )
+
+
+def work(posts: int, seekers: int, patterns: int) -> Work:
+    """Scratch for so many rows and patterns of hours."""
+    return Work(
+        np.zeros(BLOCK, np.float32),
+        np.zeros(posts, np.int32),
+        np.zeros(seekers, np.int32),
+        np.zeros(posts + seekers, np.uint8),
+        np.zeros(patterns, np.float32),
+        np.zeros(patterns, np.int64),
+        np.zeros(6, np.int64),
+    )

@@ -1,0 +1,349 @@
+"""News on its way into a city: facts of the domain as packed records; a batch crosses into compiled code at once."""
+
+from __future__ import annotations
+
+import struct
+from datetime import datetime
+from typing import Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from services.matching.domain import Post, Seeker, Shift
+from services.matching.domain.state import Facility, PostKind, ShiftVerdict
+from services.matching.engine.layout import F64, I32, I64, MASK_BYTES, NEVER_MS, U8, U64, Records
+
+PRESENT, OPEN = 1, 2
+"""Flags of news: the entity is not over; the post takes someone."""
+
+KIND_BITS: dict[PostKind, int] = {"elastic": 1, "team": 2, "mobile": 4, "new-form": 8}
+FACILITY_BITS: dict[Facility, int] = {"child-care-room": 1, "nursing-room": 2, "shuttle-bus": 4, "parental-leave": 8}
+VERDICTS: dict[ShiftVerdict, int] = {"attended": 0, "left-early": 1, "no-show": 2}
+
+KINDS_OF = tuple(frozenset(kind for kind, bit in KIND_BITS.items() if bits & bit) for bits in range(16))
+FACILITIES_OF = tuple(frozenset(name for name, bit in FACILITY_BITS.items() if bits & bit) for bits in range(16))
+"""The sets that four bits stand for."""
+
+KIND_BITS_OF = {kinds: bits for bits, kinds in enumerate(KINDS_OF)}
+FACILITY_BITS_OF = {facilities: bits for bits, facilities in enumerate(FACILITIES_OF)}
+
+URGENT = 16
+"""Bit of a post's own facilities that says that it is urgent."""
+
+SKILLS_MAX = 1024
+"""Different skills in one city. Code lists have some dozens; each 64 more cost every seeker eight bytes."""
+
+PATTERNS_MAX = 65_535
+"""Different weeks of a city that are numbered, in two bytes; those beyond only lose a shortcut."""
+
+WORD = 64
+WORD_MASK = 2**64 - 1
+
+Id = tuple[int, int]
+"""The 128 bits of an id."""
+
+
+class UnknownForm(ValueError):
+    """Something that the engine has no form for; the message names the field and what was expected."""
+
+
+class SeekerNews(Records, Protocol):
+    """Profiles of seekers, in the form of `layout.Seekers`."""
+
+    key: U64
+    row: U64
+    home: F64
+    at: I64
+    version: I32
+    until: I32
+    marks: U8
+    pattern: I32
+
+
+class PostNews(Records, Protocol):
+    """Profiles of posts, in the form of `layout.Posts`."""
+
+    key: U64
+    row: U64
+    place: F64
+    at: I64
+    closes: I64
+    pay: I64
+    version: I32
+    employer: I32
+    station: I32
+    seats: I32
+    desired: I32
+    own: U8
+    marks: U8
+    pattern: I32
+
+
+class ShiftNews(Records, Protocol):
+    """How shifts went."""
+
+    key: U64
+    seeker: U64
+    revision: I32
+    day: I32
+    verdict: U8
+
+
+def key_of(id_: str, prefix: str) -> Id:
+    """The bits of an id.
+
+    Raises:
+        UnknownForm: the id is not of this kind.
+    """
+    if id_[:4] != prefix or len(id_) != 36:
+        raise UnknownForm(f"expected an id `{prefix}` and 32 hexadecimal digits")
+    return int(id_[4:20], 16), int(id_[20:], 16)
+
+
+def id_of(prefix: str, key: U64) -> str:
+    """The id with these bits."""
+    return f"{prefix}{int(key[0]):016x}{int(key[1]):016x}"
+
+
+def ms_of(instant: datetime) -> int:
+    """Whole milliseconds since 1970, rounded down."""
+    return int(instant.timestamp() * 1_000_000 + 0.5) // 1000
+
+
+class SkillBook:
+    """A bit for each skill that was ever named in a city."""
+
+    def __init__(self, names: list[str] | None = None) -> None:
+        self.names: list[str] = []
+        self._bit: dict[str, int] = {}
+        self._mask: dict[frozenset[str], int] = {}
+        self.mask(frozenset(), names or [])
+
+    def mask(self, skills: frozenset[str], in_order: list[str] | None = None) -> int:
+        """Bit mask of a set of skills; new ones get the next bits.
+
+        Raises:
+            UnknownForm: there would be more than `SKILLS_MAX` different skills.
+        """
+        known = self._mask.get(skills)
+        if known is not None and not in_order:
+            return known
+        new = in_order or sorted(skills - self._bit.keys())
+        if len(self.names) + len(new) > SKILLS_MAX:
+            raise UnknownForm(f"skills: expected at most {SKILLS_MAX} different skills in a city")
+        for name in new:
+            self._bit[name] = 1 << len(self.names)
+            self.names.append(name)
+        mask = 0
+        for skill in skills:
+            mask |= self._bit[skill]
+        if len(self._mask) >= 4 * SKILLS_MAX:
+            self._mask.clear()
+        self._mask[skills] = mask
+        return mask
+
+    def skills_of(self, mask: int) -> frozenset[str]:
+        """The set that a mask stands for."""
+        return frozenset(self.names[bit] for bit in range(mask.bit_length()) if mask >> bit & 1)
+
+    @property
+    def more(self) -> int:
+        """Words that a skill mask needs beyond the first."""
+        return max(0, -(-len(self.names) // WORD) - 1)
+
+
+class HoursBook:
+    """A number for each different mask of hours; the numbers stand for rows of `City.patterns`.
+
+    Many women share one pattern of free hours, and many posts one of work: a sweep compares patterns, not pairs.
+    """
+
+    def __init__(self, masks: list[int] | None = None) -> None:
+        self.masks: list[int] = []
+        self._number: dict[int, int] = {}
+        for mask in masks or []:
+            self.number(mask)
+
+    def number(self, mask: int) -> int:
+        """The number of a mask; a new one gets the next, or `PATTERNS_MAX` when there is none left."""
+        number = self._number.get(mask)
+        if number is None:
+            number = len(self.masks)
+            if number >= PATTERNS_MAX:
+                return PATTERNS_MAX
+            self._number[mask] = number
+            self.masks.append(mask)
+        return number
+
+
+_SEEKER = struct.Struct("<QQ42sBxIQq3dqiiB3xi")
+_POST = struct.Struct("<QQ42sBBHHQQ3dqqqiiiiiBBH")
+_SHIFT = struct.Struct("<QQQQiiB7x")
+_NAMES_AND_PLACES: dict[struct.Struct, tuple[tuple[str, str, int], ...]] = {
+    _SEEKER: (
+        ("key", "2<u8", 0),
+        ("row", "8<u8", 16),
+        ("home", "3<f8", 80),
+        ("at", "<i8", 104),
+        ("version", "<i4", 112),
+        ("until", "<i4", 116),
+        ("marks", "u1", 120),
+        ("pattern", "<i4", 124),
+    ),
+    _POST: (
+        ("key", "2<u8", 0),
+        ("row", "8<u8", 16),
+        ("place", "3<f8", 80),
+        ("at", "<i8", 104),
+        ("closes", "<i8", 112),
+        ("pay", "<i8", 120),
+        ("version", "<i4", 128),
+        ("employer", "<i4", 132),
+        ("station", "<i4", 136),
+        ("seats", "<i4", 140),
+        ("desired", "<i4", 144),
+        ("own", "u1", 148),
+        ("marks", "u1", 149),
+        ("pattern", "<u2", 150),
+    ),
+    _SHIFT: (
+        ("key", "2<u8", 0),
+        ("seeker", "2<u8", 16),
+        ("revision", "<i4", 32),
+        ("day", "<i4", 36),
+        ("verdict", "u1", 40),
+    ),
+}
+
+
+def _records(form: struct.Struct, parts: list[bytes]) -> npt.NDArray[np.void]:
+    """Packed records as an array of records."""
+    places = _NAMES_AND_PLACES[form]
+    dtype = np.dtype(
+        {
+            "names": [name for name, _, _ in places],
+            "formats": [kind for _, kind, _ in places],
+            "offsets": [offset for _, _, offset in places],
+            "itemsize": form.size,
+        }
+    )
+    return np.frombuffer(b"".join(parts), dtype).view(np.recarray)
+
+
+def words_of(mask: int, first: int, count: int) -> bytes:
+    """Words of a skill mask as bytes, from a word on."""
+    return (mask >> (WORD * first)).to_bytes(8 * count, "little") if count else b""
+
+
+class Staging:
+    """One batch of news of a city.
+
+    Args:
+        hours: its patterns of hours.
+        book: its skills; all masks of a batch must be made before the first record, so that every record is as wide.
+    """
+
+    def __init__(self, book: SkillBook, hours: HoursBook) -> None:
+        self._book = book
+        self._hours = hours
+        self._more = book.more
+        self._seekers: list[bytes] = []
+        self._posts: list[bytes] = []
+        self._shifts: list[bytes] = []
+        self._seeker_more: list[bytes] = []
+        self._post_more: list[bytes] = []
+
+    @property
+    def seekers(self) -> int:
+        return len(self._seekers)
+
+    @property
+    def posts(self) -> int:
+        return len(self._posts)
+
+    @property
+    def shifts(self) -> int:
+        return len(self._shifts)
+
+    def add_seeker(self, key: Id, version: int, seeker: Seeker | None, skills: int) -> None:
+        """A seeker's profile; `None` for one who withdrew."""
+        if seeker is None:
+            record = _SEEKER.pack(*key, b"", 0, 0, 0, 0, 0.0, 0.0, 0.0, 0, version, 0, 0, 0)
+        else:
+            record = _SEEKER.pack(
+                *key,
+                seeker.free.to_bytes(MASK_BYTES, "little"),
+                KIND_BITS_OF[seeker.kinds] | FACILITY_BITS_OF[seeker.facilities] << 4,
+                seeker.limit_m,
+                skills & WORD_MASK,
+                seeker.pay_floor_fen,
+                *seeker.home,
+                ms_of(seeker.registered_at),
+                version,
+                seeker.eligible_until.toordinal(),
+                PRESENT,
+                self._hours.number(seeker.free),
+            )
+        self._seekers.append(record)
+        self._seeker_more.append(words_of(skills, 1, self._more))
+
+    def add_post(
+        self, key: Id, version: int, post: Post | None, employer: int, station: int, facilities: int, takes: bool
+    ) -> None:
+        """A post's profile; `None` for one that is closed.
+
+        Args:
+            facilities: its own and its station's, as bits.
+            takes: whether it takes someone now.
+        """
+        if post is None:
+            none = _POST.pack(*key, b"", 0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0, 0, 0, version, -1, -1, 0, 0, 0, 0, 0)
+            self._posts.append(none)
+            self._post_more.append(bytes(16 * self._more))
+            return
+        required, desired = self._book.mask(post.skills_required), self._book.mask(post.skills_desired)
+        record = _POST.pack(
+            *key,
+            post.hours.to_bytes(MASK_BYTES, "little"),
+            KIND_BITS[post.kind] | facilities << 4,
+            post.location is not None,
+            post.hours.bit_count(),
+            post.min_minutes,
+            required & WORD_MASK,
+            desired & WORD_MASK,
+            *(post.location or (0.0, 0.0, 0.0)),
+            ms_of(post.opened_at),
+            NEVER_MS if post.closes_at is None else ms_of(post.closes_at),
+            post.expected_hourly_fen,
+            version,
+            employer,
+            station,
+            post.seats,
+            len(post.skills_desired),
+            FACILITY_BITS_OF[post.facilities] | (URGENT if post.urgent else 0),
+            PRESENT | (OPEN if takes else 0),
+            self._hours.number(post.hours),
+        )
+        self._posts.append(record)
+        self._post_more.append(words_of(required, 1, self._more) + words_of(desired, 1, self._more))
+
+    def add_shift(self, key: Id, revision: int, seeker: Id, shift: Shift) -> None:
+        """How a shift went."""
+        self._shifts.append(_SHIFT.pack(*key, *seeker, revision, shift.day.toordinal(), VERDICTS[shift.verdict]))
+
+    def seeker_news(self) -> SeekerNews:
+        return cast(SeekerNews, _records(_SEEKER, self._seekers))
+
+    def post_news(self) -> PostNews:
+        return cast(PostNews, _records(_POST, self._posts))
+
+    def shift_news(self) -> ShiftNews:
+        return cast(ShiftNews, _records(_SHIFT, self._shifts))
+
+    def seeker_more(self) -> U64:
+        """Skills of the seekers beyond the first 64 of the book."""
+        return np.frombuffer(b"".join(self._seeker_more), np.uint64).reshape(self.seekers, self._more).copy()
+
+    def post_more(self) -> U64:
+        """Skills that the posts require, then those desired, beyond the first 64 of the book."""
+        return np.frombuffer(b"".join(self._post_more), np.uint64).reshape(self.posts, 2 * self._more).copy()

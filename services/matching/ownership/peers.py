@@ -1,0 +1,132 @@
+"""The other instances: who answers for what, and asking them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+
+from services.matching.errors import OwnerSilent
+from services.matching.ports import Owner, Owners
+
+FORWARDED = "x-mamapost-forwarded"
+"""Header of a request that another instance has passed on; it is not passed on again."""
+
+PARTITIONS_HEADER = "x-mamapost-partitions"
+"""Header of an answer to another instance: the partitions that were owned there when it was made."""
+
+PASSED_ON = frozenset({"authorization", "accept", "accept-encoding", "last-event-id", "if-none-match", "traceparent"})
+"""Headers of a request that its answer can depend on."""
+
+GIVEN_BACK = frozenset(
+    {
+        "content-type",
+        "content-encoding",
+        "retry-after",
+        "www-authenticate",
+        "cache-control",
+        "etag",
+        "x-accel-buffering",
+        PARTITIONS_HEADER,
+    }
+)
+"""Headers of an answer that belong to it and not to the connection."""
+
+KNOWN_S = 0.2
+"""How long the list of owners is good for: a partition changes hands within about a second."""
+
+CONNECT_S = 0.5
+"""Longest wait for a connection to an instance in the same data centre."""
+
+PEERS_MAX = 200
+"""Connections to the other instances together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What another instance answers, as it comes in.
+
+    Attributes:
+        body: may go on for long, as a stream of events does.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: AsyncIterator[bytes]
+
+
+class Peers:
+    """Asks other instances.
+
+    Args:
+        url: this instance's own, which is never asked.
+    """
+
+    def __init__(self, owners: Owners, url: str) -> None:
+        self._owners = owners
+        self._url = url
+        self._known: Sequence[Owner] = ()
+        self._known_until_s = 0.0
+        self._client = httpx.AsyncClient(
+            limits=httpx.Limits(max_connections=PEERS_MAX), trust_env=False, follow_redirects=False
+        )
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def owners(self) -> dict[int, str]:
+        """URL of who answers for each partition; those that nobody answers for are left out.
+
+        Raises:
+            StoreUnavailable
+        """
+        if time.monotonic() >= self._known_until_s:
+            self._known = await self._owners.all()
+            self._known_until_s = time.monotonic() + KNOWN_S
+        return {owner.partition: owner.url for owner in self._known}
+
+    def is_me(self, url: str) -> bool:
+        """Whether a URL is this instance's own."""
+        return url == self._url
+
+    @asynccontextmanager
+    async def ask(
+        self, url: str, path: str, query: str, headers: Mapping[str, str], timeout_s: float
+    ) -> AsyncIterator[Answer]:
+        """Pass a reading request on to another instance.
+
+        Args:
+            query: without its question mark.
+            timeout_s: until the answer begins, and between two pieces of it.
+
+        Raises:
+            OwnerSilent: it cannot be reached, or does not answer in time.
+        """
+        given = {"accept-encoding": "identity", FORWARDED: "1"}
+        given |= {name: value for name, value in headers.items() if name in PASSED_ON}
+        request = self._client.build_request(
+            "GET",
+            f"{url}{path}" + (f"?{query}" if query else ""),
+            headers=given,
+            timeout=httpx.Timeout(timeout_s, connect=CONNECT_S),
+        )
+        try:
+            response = await self._client.send(request, stream=True)
+        except httpx.HTTPError:
+            raise OwnerSilent from None
+        try:
+            kept = {name: value for name, value in response.headers.items() if name in GIVEN_BACK}
+            yield Answer(response.status_code, kept, _pieces(response))
+        finally:
+            await response.aclose()
+
+
+async def _pieces(response: httpx.Response) -> AsyncIterator[bytes]:
+    try:
+        async for piece in response.aiter_raw():
+            yield piece
+    except httpx.HTTPError:
+        raise OwnerSilent from None

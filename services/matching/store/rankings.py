@@ -1,0 +1,118 @@
+"""What was published of rankings, beside the event log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from pymongo import ReplaceOne, UpdateOne
+from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
+
+from services.matching.errors import PublishedElsewhereError
+from services.matching.ports import Noted, Published
+from services.matching.store.driver import READ_BATCH, ensure_collections, told
+from shared.contracts.matching import Parts as PartsPayload
+from shared.contracts.matching import Ranked, RankingChanged
+from shared.contracts.topics import partition_of
+from shared.messaging.events import EventLog
+from shared.runtime.mongo import Collection, Document, Mongo, Session
+
+DUPLICATE_KEY = 11000
+
+
+class MongoRankings:
+    """The `RankingOutbox` in MongoDB: beside the event log, of each post the last sequence and the digest of its top.
+
+    Event and note are written in one transaction.
+    """
+
+    NAME = "published_rankings"
+
+    def __init__(self, mongo: Mongo, events: EventLog) -> None:
+        self._mongo = mongo
+        self._events = events
+        self._collection: Collection = mongo.db[self.NAME]
+
+    async def prepare(self) -> None:
+        """Create what is missing. Raises `StoreUnavailable`."""
+        await ensure_collections(self._mongo, [self.NAME])
+        try:
+            await self._events.ensure_indexes()
+            await self._collection.create_index("partition", name="partition")
+            await self._bring_up_to_date()
+        except PyMongoError as error:
+            raise told(error) from error
+
+    async def _bring_up_to_date(self) -> None:
+        """Whole tops were kept before; their digest is unknown, so each ranking is published once more."""
+        old = await self._collection.find({"partition": {"$exists": False}}, {"city": 1}).to_list(None)
+        operations = [
+            UpdateOne({"_id": note["_id"]}, {"$set": {"partition": partition_of(note["city"])}, "$unset": {"top": 1}})
+            for note in old
+        ]
+        if operations:
+            await self._collection.bulk_write(operations, ordered=False)
+
+    async def last_published(self, partition: int) -> Mapping[str, Noted]:
+        """What was published last of a partition's posts, by post. Raises `StoreUnavailable`."""
+        wanted = {"sequence": 1, "digest": 1}
+        try:
+            documents = await self._collection.find({"partition": partition}, wanted, batch_size=READ_BATCH).to_list(
+                None
+            )
+        except PyMongoError as error:
+            raise told(error) from error
+        return {document["_id"]: Noted(document["sequence"], document.get("digest")) for document in documents}
+
+    async def publish(self, changes: Sequence[Published], as_of: datetime) -> None:
+        """Append `ranking-changed` events and note the tops.
+
+        Raises:
+            PublishedElsewhereError, StoreUnavailable
+        """
+        operations = [
+            ReplaceOne(
+                {"_id": change.post_id, "sequence": change.sequence - 1},
+                _note(change, as_of),
+                upsert=change.sequence == 1,
+            )
+            for change in changes
+        ]
+        events = [_event(change, as_of) for change in changes]
+
+        async def work(session: Session) -> None:
+            done = await self._collection.bulk_write(operations, session=session)
+            if done.matched_count + done.upserted_count != len(changes):
+                raise PublishedElsewhereError
+            await self._events.append(session, events, as_of)
+
+        try:
+            await self._mongo.transaction(work)
+        except (BulkWriteError, DuplicateKeyError) as error:
+            if isinstance(error, BulkWriteError) and not _is_duplicate(error):
+                raise
+            raise PublishedElsewhereError from error
+        self._events.wake()
+
+
+def _is_duplicate(error: BulkWriteError) -> bool:
+    return any(fault.get("code") == DUPLICATE_KEY for fault in (error.details or {}).get("writeErrors", ()))
+
+
+def _note(change: Published, as_of: datetime) -> Document:
+    return {
+        "_id": change.post_id,
+        "partition": partition_of(change.city),
+        "city": change.city,
+        "sequence": change.sequence,
+        "digest": change.digest,
+        "at": as_of,
+    }
+
+
+def _event(change: Published, as_of: datetime) -> RankingChanged:
+    top = tuple(
+        Ranked(seeker_id=place.seeker_id, score=place.score, parts=PartsPayload(**place.parts._asdict()))
+        for place in change.top
+    )
+    return RankingChanged(post_id=change.post_id, sequence=change.sequence, city=change.city, as_of=as_of, top=top)

@@ -1,0 +1,112 @@
+"""What would help a seeker or a post, asked of the live rankings without holding them up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.matching.domain import Candidate, EntityKind, Opening, Policy
+from services.matching.domain.helps import Helps, PostHelps, SeekerHelps
+from services.matching.errors import PostUnknown, SeekerUnknown
+
+SLICE = 128
+"""Profiles that are looked at before others run: about 2 ms, so that no reader waits longer for the event loop."""
+
+LOOKED_AT_MAX = 20_000
+"""Profiles that one answer looks at: more than the posts of any city so far. Of a larger city's seekers a share is
+looked at that follows from their ids, which are random: the same on every machine, and fair."""
+
+TAIL_DIGITS = 8
+"""Last digits of an id that decide whether it is in the share."""
+
+
+class Profiles(Protocol):
+    """The rankings' profiles at the present; the engine has them."""
+
+    def candidate(self, seeker_id: str) -> Candidate | None:
+        """A seeker's profile; `None` if she withdrew or is unknown."""
+
+    def opening(self, post_id: str) -> Opening | None:
+        """A post's profile; `None` if it is closed or unknown."""
+
+    def ids(self, kind: EntityKind, city: str | None = None) -> Iterable[str]:
+        """Entities that are not over, in no order."""
+
+    def city_of(self, kind: EntityKind, id_: str) -> str | None:
+        """City of an entity, also of one that is over; `None` if it is unknown."""
+
+    def policy_of(self, city: str) -> Policy:
+        """The policy that a city ranks by."""
+
+
+@dataclass(frozen=True, slots=True)
+class WhatHelps:
+    """What would help, and of how many pairs that is said.
+
+    Attributes:
+        looked_at: profiles on the other side that were looked at.
+        of: how many there are in the city.
+    """
+
+    helps: Helps
+    looked_at: int
+    of: int
+
+
+async def what_helps_seeker(profiles: Profiles, seeker_id: str) -> WhatHelps:
+    """The single changes of a seeker that would open most posts to her; none for one who withdrew.
+
+    She is looked at as she was when it was asked; the posts, each as it is when its turn comes.
+
+    Raises:
+        SeekerUnknown
+    """
+    city = profiles.city_of("seeker", seeker_id)
+    if city is None:
+        raise SeekerUnknown
+    candidate = profiles.candidate(seeker_id)
+    if candidate is None:
+        return WhatHelps((), 0, 0)
+    search = SeekerHelps(profiles.policy_of(city), candidate)
+    posts = list(profiles.ids("post", city))
+    looked_at = 0
+    async for ids in _slices(posts):
+        search.look(map(profiles.opening, ids))
+        looked_at += len(ids)
+    return WhatHelps(search.helps(), looked_at, len(posts))
+
+
+async def what_helps_post(profiles: Profiles, post_id: str) -> WhatHelps:
+    """The single changes of a post that would open it to most seekers; none for a closed one.
+
+    Raises:
+        PostUnknown
+    """
+    city = profiles.city_of("post", post_id)
+    if city is None:
+        raise PostUnknown
+    opening = profiles.opening(post_id)
+    if opening is None:
+        return WhatHelps((), 0, 0)
+    search = PostHelps(profiles.policy_of(city), opening)
+    seekers = list(profiles.ids("seeker", city))
+    looked_at = 0
+    async for ids in _slices(seekers):
+        search.look(map(profiles.candidate, ids))
+        looked_at += len(ids)
+    return WhatHelps(search.helps(), looked_at, len(seekers))
+
+
+async def _slices(ids: list[str]) -> AsyncIterator[list[str]]:
+    """The ids that are looked at, about `SLICE` at a time; after each piece whoever is ready runs."""
+    step = SLICE * max(len(ids) // LOOKED_AT_MAX, 1)
+    for start in range(0, len(ids), step):
+        yield [id_ for id_ in ids[start : start + step] if is_looked_at(id_, len(ids))]
+        await asyncio.sleep(0)
+
+
+def is_looked_at(id_: str, of: int, most: int = LOOKED_AT_MAX) -> bool:
+    """Whether an id is in the share that is looked at: all, if there are not too many."""
+    return of <= most or int(id_[-TAIL_DIGITS:], 16) * of < most * 16**TAIL_DIGITS

@@ -1,0 +1,104 @@
+"""Publishing rankings whose top is no longer the one that was published."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from services.matching import metrics
+from services.matching.errors import PublishedElsewhereError
+from services.matching.ports import Noted, Published, RankingOutbox, digest_of
+from services.matching.use_cases.live import Live, Part
+from shared.contracts.topics import partition_of
+
+PUBLISHED_TOP = 10
+"""Places of a published ranking (DESIGN.md §4)."""
+
+PUBLISH_MAX = 500
+"""Rankings of one transaction: about 1 MB of events, far below MongoDB's 16 MB and a few ten milliseconds."""
+
+LOOK_MAX = 16
+"""Rankings that are looked at before others may run: about a millisecond, since a reader waits meanwhile."""
+
+EMPTY = digest_of(())
+
+
+async def read_published(live: Live, part: Part, *, outbox: RankingOutbox) -> None:
+    """Take up what was published of a partition. Every ranking is compared with it, so no change is lost."""
+    published = dict(await outbox.last_published(part.number))
+    part.published = published
+    live.waiting |= published.keys()
+    for city in [city for city in live.engine.cities() if partition_of(city) == part.number]:
+        live.waiting |= set(live.engine.ids("post", city))
+
+
+async def publish_changes(live: Live, *, outbox: RankingOutbox, now: datetime) -> int:
+    """Publish the rankings whose top differs from the published one. Returns how many there were.
+
+    Only of partitions that this instance owns; the others wait. Between two calls any number of changes of a ranking
+    becomes one event, or none if it is again as published.
+    """
+    live.moved_on(now)
+    count = 0
+    for batch in _batches(sorted(_due(live))):
+        # What changes while the transaction runs is put in again by `take_in`, and looked at the next time.
+        live.waiting.difference_update(batch)
+        try:
+            changes = await _changes(live, batch)
+            if changes:
+                await outbox.publish(changes, now)
+        except BaseException as error:
+            live.waiting.update(batch)
+            if isinstance(error, PublishedElsewhereError):
+                for number in {partition_of(change.city) for change in changes} & live.parts.keys():
+                    live.parts[number].published = None
+            raise
+        for change in changes:
+            part = live.parts.get(partition_of(change.city))
+            if part is not None and part.published is not None:
+                part.published[change.post_id] = Noted(change.sequence, change.digest)
+        count += len(changes)
+    metrics.CHANGES_PUBLISHED.inc(count)
+    return count
+
+
+def _due(live: Live) -> set[str]:
+    """Posts to look at; those that are no longer known here are forgotten, those of others left."""
+    ready = {number for number, part in live.parts.items() if part.published is not None and live.owns(number)}
+    due, gone = set(), set()
+    for post_id in live.waiting:
+        city = live.engine.city_of("post", post_id)
+        if city is None:
+            gone.add(post_id)
+        elif partition_of(city) in ready:
+            due.add(post_id)
+    live.waiting -= gone
+    return due
+
+
+def _batches(post_ids: Sequence[str]) -> Iterable[Sequence[str]]:
+    for start in range(0, len(post_ids), PUBLISH_MAX):
+        yield post_ids[start : start + PUBLISH_MAX]
+
+
+async def _changes(live: Live, post_ids: Sequence[str]) -> list[Published]:
+    changes: list[Published] = []
+    for start in range(0, len(post_ids), LOOK_MAX):
+        for post_id in post_ids[start : start + LOOK_MAX]:
+            change = _change(live, post_id)
+            if change is not None:
+                changes.append(change)
+        await asyncio.sleep(0)
+    return changes
+
+
+def _change(live: Live, post_id: str) -> Published | None:
+    """The top to publish for a post, or `None` where it stands already. Nothing yet counts as an empty top."""
+    city = live.engine.city_of("post", post_id)
+    part = None if city is None else live.parts.get(partition_of(city))
+    if city is None or part is None or part.published is None:
+        return None
+    last = part.published.get(post_id, Noted(0, EMPTY))
+    change = Published(post_id, city, last.sequence + 1, tuple(live.engine.ranking(post_id, PUBLISHED_TOP)))
+    return None if change.digest == last.digest else change

@@ -1,0 +1,312 @@
+"""Consumption for a service that keeps its own offsets (`partitions.Partitions`): in slices, from where its state ends.
+
+Reading begins in the background once the service has said where: an assignment that took its time (a checkpoint of
+half a gigabyte) would keep the consumer from its heartbeats, and lose it the partitions. A batch is applied in slices
+of about two milliseconds, with the event loop free in between, so that readers are answered while a backlog is worked
+off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+
+from aiokafka import TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError
+from faststream.kafka import KafkaBroker
+from faststream.kafka.message import KafkaMessage
+
+from shared.contracts.envelope import Decode, decode
+from shared.kernel.errors import ServiceError
+from shared.messaging.consume import Consumer, Received, Refusal, comes_again, split
+from shared.messaging.dead_letters import DeadLetters, Record, Rejected
+from shared.messaging.partitions import Offsets, Partitions, Slice
+from shared.runtime import metrics
+from shared.runtime.logs import logger
+from shared.runtime.settings import Settings
+
+SLICE_S = 0.002
+"""Time that a slice aims at: a reader who comes meanwhile waits so long, well below the 5 ms of a good answer."""
+
+SLICE_MAX = 256
+"""Most records of a slice, however fast the last ones were: the next ones may each touch a thousand lists."""
+
+SLICE_START = 32
+"""Records of the first slice, before it is known how long one takes."""
+
+COMMIT_S = 1.0
+"""Pause between commits at the broker; they serve lag monitoring only."""
+
+RETRY_PAUSE_S = 0.5
+"""Pause before the beginning of an assignment is tried again."""
+
+LOOK_S = 0.01
+"""Pause between looks for the first answer of the broker, which the client library does not announce."""
+
+_log = logger(__name__)
+
+
+class SliceConsumer(Consumer):
+    """One subscription of a service that keeps its own offsets.
+
+    Args:
+        partitions: the service's state.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        topics: Sequence[str],
+        partitions: Partitions,
+        dead_letters: DeadLetters,
+        decode: Decode = decode,
+    ) -> None:
+        super().__init__(service, topics, _nothing, dead_letters, decode)
+        self._partitions = partitions
+        self._cluster_id = ""
+        self._held: frozenset[int] = frozenset()
+        self._next: dict[tuple[str, int], int] = {}
+        self._committed: dict[tuple[str, int], int] = {}
+        self._behind: dict[int, dict[tuple[str, int], int]] = {}
+        self._slice_max = SLICE_START
+        self._placing: asyncio.Task[None] | None = None
+        self._failed: asyncio.Future[NoReturn] | None = None
+        self._released = False
+
+    def attach(self, broker: KafkaBroker, settings: Settings, cluster_id: str) -> None:
+        super().attach(broker, settings, cluster_id)
+        self._cluster_id = cluster_id
+        self._failed = asyncio.get_running_loop().create_future()
+        self._released = False
+
+    async def watch(self, stopping: asyncio.Event) -> None:
+        """Commit from time to time, until the stop.
+
+        Raises:
+            Exception: a call of the service failed for good.
+        """
+        failed = self._failed
+        if failed is None:
+            raise RuntimeError("not attached")
+        stop = asyncio.create_task(stopping.wait())
+        try:
+            while not stop.done() and not failed.done():
+                await asyncio.wait((stop, failed), timeout=COMMIT_S, return_when=asyncio.FIRST_COMPLETED)
+                await self._commit()
+            if failed.done():
+                failed.result()
+            await self._commit()
+        finally:
+            stop.cancel()
+
+    async def release(self) -> None:
+        """End the assignment before the group hears of it, so that who comes next finds the last state."""
+        self._released = True
+        await self._revoke()
+
+    # --- assignment ---
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        """Wait for the batch at hand, then let the service close the books."""
+        await self._revoke()
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        """Hold everything back until the service has said where to read."""
+        consumer = self._client()
+        consumer.pause(*assigned)
+        if self._released:
+            return
+        self._held = frozenset(part.partition for part in assigned)
+        self._placing = asyncio.create_task(self._place(consumer, sorted(assigned)), name="place")
+        self._placing.add_done_callback(self._end_of_placing)
+        self.assigned.set()
+
+    async def _revoke(self) -> None:
+        placing, self._placing = self._placing, None
+        if placing is not None:
+            placing.cancel()
+            await asyncio.wait([placing])
+        async with self._busy:
+            held, self._held = self._held, frozenset()
+            self._next.clear()
+            self._committed.clear()
+            self._behind.clear()
+            if held:
+                try:
+                    await self._partitions.revoked(held)
+                except Exception as error:
+                    self._fail(error)
+                    raise
+
+    async def _place(self, consumer: Any, assigned: Sequence[TopicPartition]) -> None:
+        """Begin to read where the service's state ends, and find out how far that is from the end."""
+        while True:
+            try:
+                begins = await consumer.beginning_offsets(assigned) if assigned else {}
+                ends = await consumer.end_offsets(assigned) if assigned else {}
+                wanted = await self._partitions.assigned(self._held, self._cluster_id)
+                break
+            except (KafkaError, ServiceError) as error:
+                if isinstance(error, ServiceError) and not error.retryable:
+                    raise
+                _log.warning("the assignment will be begun again", error=type(error).__name__)
+                await asyncio.sleep(RETRY_PAUSE_S)
+        for part in assigned:
+            key = (part.topic, part.partition)
+            self._next[key] = max(wanted.get(key, 0), begins[part])
+            consumer.seek(part, self._next[key])
+        self._partitions.placed(dict(self._next))
+        consumer.resume(*assigned)
+        # The embedded broker tells the first offset of the last batch as the end; with its first answer every broker
+        # tells the true one.
+        while any(consumer.highwater(part) is None for part in assigned):  # noqa: ASYNC110  # nothing tells of it
+            await asyncio.sleep(LOOK_S)
+        self._behind = {partition: {} for partition in self._held}
+        for part in assigned:
+            self._behind[part.partition][part.topic, part.partition] = max(ends[part], consumer.highwater(part))
+        self._note_caught_up()
+
+    def _end_of_placing(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        _log.error("the service cannot hold its partitions", error=type(error).__name__, exc_info=error)
+        if self._failed is not None and not self._failed.done():
+            self._failed.set_exception(error)
+
+    def _note_caught_up(self) -> None:
+        for partition, targets in list(self._behind.items()):
+            if all(self._next[key] >= target for key, target in targets.items()):
+                del self._behind[partition]
+                self._partitions.caught_up(partition)
+
+    # --- records ---
+
+    async def _parse(self, records: tuple[Record, ...]) -> KafkaMessage:
+        """Wrap the raw records; neither their success nor their failure is FastStream's to note."""
+        return KafkaMessage(
+            body=b"",
+            headers={},
+            batch_headers=[],
+            raw_message=records,
+            consumer=self._client(),
+            message_id="batch",
+        )
+
+    async def handle(self, records: Sequence[Record]) -> None:
+        """Apply a batch, slice by slice; what fails is read again from where the last good slice ended."""
+        async with self._busy:
+            # What was fetched before its partition was placed is fetched again from the right place.
+            left = [record for record in records if (record.topic, record.partition) in self._next]
+            try:
+                while left:
+                    started = time.perf_counter()
+                    piece, left = left[: self._slice_max], left[self._slice_max :]
+                    await self._apply_slice(piece)
+                    self._adapt(len(piece), time.perf_counter() - started)
+                    await asyncio.sleep(0)
+            except Exception as error:
+                self._seek_back(records)
+                if not _comes_again(error):
+                    _log.exception("a slice failed; it will come again")
+                await self._pause(error)
+                raise
+            self._show_lag()
+
+    def _adapt(self, size: int, took_s: float) -> None:
+        """Choose the next slice so that it takes its time; it grows to the double at most."""
+        fitting = int(size * SLICE_S / max(took_s, 1e-6))
+        self._slice_max = max(1, min(fitting, self._slice_max * 2, SLICE_MAX))
+
+    async def _apply_slice(self, records: Sequence[Record]) -> None:
+        good, bad = split(records, self._decode)
+        await self._dead_letters.send(bad)
+        ends = self._ends(records)
+        record_of = {envelope.id: record for record, envelope in good}
+
+        async def refuse(refusals: Sequence[Refusal]) -> None:
+            await self._dead_letters.send(
+                [Rejected(record_of[refusal.envelope.id], "refused", refusal.detail) for refusal in refusals]
+            )
+
+        try:
+            with metrics.APPLY_SECONDS.time():
+                await self._partitions.apply(Slice([envelope for _, envelope in good], ends), refuse)
+        except Exception as error:
+            if _comes_again(error) or not good:
+                raise
+            _log.error("slice failed; trying its events one by one", error=type(error).__name__, size=len(good))
+            await self._apply_each(good, refuse)
+            await self._partitions.apply(Slice((), ends), refuse)
+        self._next.update(ends)
+        self._count(good)
+        if self._behind:
+            self._note_caught_up()
+
+    async def _apply_each(self, good: Sequence[Received], refuse: Any) -> None:
+        for record, envelope in good:
+            try:
+                await self._partitions.apply(Slice([envelope], {}), refuse)
+            except Exception as error:
+                if _comes_again(error):
+                    raise
+                _log.exception("event failed", event_id=envelope.id, topic=record.topic)
+                await self._dead_letters.send([Rejected(record, "handler-failed", type(error).__name__, attempts=2)])
+
+    def _ends(self, records: Sequence[Record]) -> Offsets:
+        ends: dict[tuple[str, int], int] = {}
+        for record in records:
+            key = (record.topic, record.partition)
+            if record.offset < ends.get(key, self._next[key]):
+                _log.warning("a topic begins anew at the broker", topic=record.topic, partition=record.partition)
+            ends[key] = record.offset + 1
+        return ends
+
+    def _count(self, good: Sequence[Received]) -> None:
+        """Count the slice; of each topic the oldest event stands for the delay of all, since they come together."""
+        now = datetime.now(UTC)
+        counts = Counter(record.topic for record, _ in good)
+        oldest = {record.topic: envelope.time for record, envelope in reversed(good)}
+        for topic, count in counts.items():
+            metrics.CONSUMED.labels(topic).inc(count)
+            metrics.APPLY_DELAY_SECONDS.labels(topic).observe(max((now - oldest[topic]).total_seconds(), 0))
+
+    def _seek_back(self, records: Sequence[Record]) -> None:
+        consumer = self._client()
+        for key in {(record.topic, record.partition) for record in records}:
+            # A partition that is being taken away meanwhile is read by its next owner.
+            with contextlib.suppress(IllegalStateError, KeyError):
+                consumer.seek(TopicPartition(*key), self._next[key])
+
+    async def _commit(self) -> None:
+        changed = {key: offset for key, offset in self._next.items() if self._committed.get(key) != offset}
+        consumer = self._subscriber.consumer if self._subscriber else None
+        if not changed or consumer is None:
+            return
+        try:
+            await consumer.commit({TopicPartition(*key): offset for key, offset in changed.items()})
+        except KafkaError as error:
+            _log.info("offsets not committed; they serve monitoring only", error=type(error).__name__)
+            return
+        self._committed.update(changed)
+
+    def _client(self) -> Any:
+        consumer = self._subscriber.consumer if self._subscriber else None
+        if consumer is None:
+            raise RuntimeError("the consumer was used before it was started")
+        return consumer
+
+
+def _comes_again(error: BaseException) -> bool:
+    """Whether the slice can succeed later; a broker that does not take its dead letters may be back then."""
+    return comes_again(error) or isinstance(error, KafkaError)
+
+
+async def _nothing(_: Any) -> NoReturn:
+    raise AssertionError("unreachable: slices are applied by the service's partitions")
