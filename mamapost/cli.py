@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -99,6 +99,64 @@ def topics(
         kept = "latest per key" if topic.compacted else f"{topic.retention_ms // DAY_MS} days"
         table.add_row(topic.name, topic.owner, topic.event.entity, topic.access, kept, topic.meaning)
     Console().print(table)
+
+
+rank = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Rankings, from the topics alone.")
+app.add_typer(rank, name="rank")
+
+
+@rank.command("replay")
+def rank_replay(
+    city: Annotated[str, typer.Option(help="Division code, e.g. 370600.")],
+    until: Annotated[str, typer.Option(help="An instant (2026-03-02T08:00:00Z), or the `position` of an answer.")],
+    at: Annotated[datetime | None, typer.Option(help="With a position: the `at` of that answer.")] = None,
+    post: Annotated[str | None, typer.Option(help="Only this post; default: all that are open.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=50, help="Places of each ranking.")] = 10,
+    kafka: Annotated[str | None, typer.Option(help="Broker; default MAMAPOST_KAFKA.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for other programs.")] = False,
+) -> None:
+    """Rebuild a city's rankings as of a past moment, identical to what was served then."""
+    from aiokafka.errors import KafkaError
+
+    from mamapost.replay import replay
+    from services.matching.position import StreamPosition
+
+    aware = None if at is None else at.replace(tzinfo=at.tzinfo or UTC)
+    try:
+        moment = datetime.fromisoformat(until)
+        target: StreamPosition | datetime = moment.replace(tzinfo=moment.tzinfo or UTC)
+    except ValueError:
+        try:
+            target = StreamPosition.parse(until)
+        except ValueError as error:
+            _fail(f"until: {error}, or an instant such as 2026-03-02T08:00:00Z")
+    screen = Console(stderr=True)
+    try:
+        with screen.status("reading the topics") as status:
+            engine = replay(
+                kafka or Settings().kafka, city, target, aware, lambda n: status.update(f"{n:,} events read")
+            )
+        posts = [post] if post is not None else sorted(engine.ids("post", city))
+        rankings = {post_id: engine.ranking(post_id, limit) for post_id in posts}
+    except KeyError:
+        _fail(f"post: {city} had no such post then")
+    except (LocalRunError, KafkaError, OSError) as error:
+        _fail(str(error))
+    if as_json:
+        rows = [
+            {
+                "post_id": post_id,
+                "top": [{"seeker_id": r.seeker_id, "score": r.score, "parts": r.parts._asdict()} for r in places],
+            }
+            for post_id, places in rankings.items()
+        ]
+        print(json.dumps(rows, indent=2))
+        return
+    for post_id, places in rankings.items():
+        table = Table("#", "seeker", "score", title=post_id, title_justify="left", box=None, pad_edge=False)
+        for number, place in enumerate(places, 1):
+            table.add_row(str(number), place.seeker_id, f"{place.score:,}")
+        Console().print(table)
 
 
 @app.command()

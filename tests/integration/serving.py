@@ -49,6 +49,10 @@ class Client:
         assert response.status_code == 200, response.text
         return response.json()
 
+    async def is_ready(self) -> bool:
+        """Whether the service says so itself."""
+        return (await self.http.get("/health/ready")).status_code == 200
+
     async def all(self, path: str, **params: str | int) -> list[Any]:
         """Every item of a list, page by page."""
         items: list[Any] = []

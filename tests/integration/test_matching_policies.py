@@ -137,6 +137,7 @@ async def test_a_city_is_ranked_by_its_policy_as_soon_as_it_holds(
 ) -> None:
     await create_topics(settings)
     async with served(create(settings), bus=True) as client:
+        await eventually(client.is_ready, "matching is ready")
         await send(settings, [post_opened(1), seeker_registered(1)])
         ranking = f"/posts/{id_of('pst', 1)}/ranking"
         before = await client.get(ranking, after=f"seeker-registered:{id_of('skr', 1)}:1", timeout_ms=10_000)
