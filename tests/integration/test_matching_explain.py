@@ -10,6 +10,7 @@ from deploy.local.engines import Engines
 from services.matching.app import create
 from shared.runtime.mongo import Mongo
 from shared.runtime.settings import Settings
+from tests.conftest import eventually
 from tests.integration.serving import Client, served
 from tests.integration.test_matching_service import create_topics, send
 from tests.unit.matching.wire import id_of, post_opened, seeker_registered
@@ -33,6 +34,7 @@ async def test_a_reader_is_told_why_not_and_what_would_help(fresh_broker: Engine
     last = seeker_registered(1, free=TUESDAY_SHORT, pay_floor_fen=1700, commute_km=2)
     pay = {"per": "hour", "fen": 1500, "expected_hourly_fen": 1500}
     async with served(create(settings), bus=True) as client:
+        await eventually(client.is_ready, "matching is ready")
         await send(
             settings,
             [
