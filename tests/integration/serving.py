@@ -44,8 +44,12 @@ class Client:
         problem: dict[str, Any] = response.json()
         return problem
 
+    async def read(self, path: str, **params: str | int) -> httpx.Response:
+        """The answer, whatever its status."""
+        return await self.http.get(path, params=params)
+
     async def get(self, path: str, **params: str | int) -> Any:
-        response = await self.http.get(path, params=params)
+        response = await self.read(path, **params)
         assert response.status_code == 200, response.text
         return response.json()
 

@@ -16,7 +16,7 @@ from shared.contracts.topics import TOPICS, partition_of
 from shared.runtime.mongo import Mongo
 from shared.runtime.settings import Settings
 from tests.conftest import eventually
-from tests.integration.test_matching_service import Get, create_topics, running, send
+from tests.integration.test_matching_service import Get, create_topics, running, send, told
 from tests.unit.matching.wire import YANTAI, id_of, post_opened, seeker_registered, seeker_withdrawn, skill_certified
 
 HERE = partition_of(YANTAI)
@@ -62,10 +62,7 @@ async def everything(get: Get) -> Any:
 
 
 async def told_all(settings: Settings, get: Get) -> Any:
-    await send(settings, EVENTS)
-    after = str(Position.of(EVENTS[-1]))
-    answer = await get(f"/posts/{id_of('pst', 1)}/ranking", after=after, timeout_ms=10_000)
-    assert answer.status_code == 200, answer.text
+    await told(settings, get, EVENTS)
     return await everything(get)
 
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from deploy.local.engines import Engines
 from mamapost.cli import app
 from shared.runtime.settings import Settings
-from tests.integration.test_matching_service import running, send
+from tests.integration.test_matching_service import running, told
 from tests.unit.matching.wire import YANTAI, id_of, post_opened, seeker_registered
 
 
@@ -28,13 +28,11 @@ async def test_a_position_and_an_instant_are_replayed_as_they_were_served(
     fresh_broker: Engines, settings: Settings
 ) -> None:
     async with running(settings) as (_, get):
-        await send(settings, [post_opened(1), seeker_registered(1), seeker_registered(2, pay_floor_fen=1500)])
         path = f"/posts/{id_of('pst', 1)}/ranking"
-        await get(path, after=f"seeker-registered:{id_of('skr', 1)}:1", timeout_ms=10_000)
-        then = (await get(path, after=f"seeker-registered:{id_of('skr', 2)}:1", timeout_ms=10_000)).json()
-        await send(settings, [seeker_registered(2, version=2, kinds=["team"]), seeker_registered(3)])
-        await get(path, after=f"seeker-registered:{id_of('skr', 2)}:2", timeout_ms=10_000)
-        now = (await get(path, after=f"seeker-registered:{id_of('skr', 3)}:1", timeout_ms=10_000)).json()
+        await told(settings, get, [post_opened(1), seeker_registered(1), seeker_registered(2, pay_floor_fen=1500)])
+        then = (await get(path)).json()
+        await told(settings, get, [seeker_registered(2, version=2, kinds=["team"]), seeker_registered(3)])
+        now = (await get(path)).json()
     assert len(then["top"]) == 2
     assert [place["seeker_id"] for place in now["top"]] == [id_of("skr", 1), id_of("skr", 3)]
     for answer in (then, now):
