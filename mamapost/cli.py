@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import json
 from datetime import UTC, date, datetime
@@ -16,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.local.errors import LocalRunError
-from shared.contracts.topics import DAY_MS, PARTITIONS, TOPICS
+from shared.contracts.topics import TOPICS
 from shared.runtime import logs
 from shared.runtime.settings import Settings
 
@@ -70,35 +71,19 @@ def serve(
 
 @app.command()
 def topics(
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable, one object a topic.")] = False,
+    name: Annotated[str | None, typer.Argument(help="One topic, shown whole with its fields and an example.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
 ) -> None:
-    """List every topic: owner, key, access, how long it is kept, what it means."""
-    if as_json:
-        rows = [
-            {
-                "topic": topic.name,
-                "owner": topic.owner,
-                "type": topic.event.type(),
-                "key": topic.event.entity,
-                "order": topic.event.order,
-                "access": topic.access,
-                "partitions": PARTITIONS,
-                "retention_ms": topic.retention_ms,
-                "compacted": topic.compacted,
-                "dead_letters": topic.dead_letters,
-                "meaning": topic.meaning,
-            }
-            for topic in TOPICS.values()
-        ]
-        print(json.dumps(rows, ensure_ascii=False, indent=2))
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("topic", "owner", "key", "access", "kept", "meaning"):
-        table.add_column(column, no_wrap=column != "meaning")
-    for topic in TOPICS.values():
-        kept = "latest per key" if topic.compacted else f"{topic.retention_ms // DAY_MS} days"
-        table.add_row(topic.name, topic.owner, topic.event.entity, topic.access, kept, topic.meaning)
-    Console().print(table)
+    """List every topic: owner, key, access, how long it is kept, meaning. With a name: all that is promised of it."""
+    from mamapost.topics import show_all, show_one
+
+    if name is None:
+        show_all(as_json)
+    elif name in TOPICS:
+        show_one(TOPICS[name], as_json)
+    else:
+        near = difflib.get_close_matches(name, TOPICS, n=3) or sorted(TOPICS)
+        _fail(f"no topic {name}; perhaps {', '.join(near)}")
 
 
 rank = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Rankings, from the topics alone.")

@@ -98,8 +98,14 @@ def headers_of(envelope: Envelope) -> dict[str, str]:
 
 
 def encode(envelope: Envelope) -> Message:
-    """An event as a Kafka message on its topic, keyed by its entity, in its city's partition."""
+    """An event as a Kafka message on its topic, keyed by its entity, in its city's partition.
+
+    Raises:
+        TypeError: it is no event of the catalogue, but perhaps a model made from one, with fields that nobody classed.
+    """
     event = envelope.event
+    if event.topic not in TOPICS or type(event) is not TOPICS[event.topic].event:
+        raise TypeError(f"{type(event).__name__} is not in the catalogue of topics")
     return Message(
         topic=event.topic,
         partition=partition_of(event.city),

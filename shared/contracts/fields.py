@@ -203,3 +203,39 @@ class Event(Payload):
     def type(cls) -> str:
         """CloudEvents type, e.g. `mamapost.post-opened.v1`."""
         return f"mamapost.{cls.topic}.v{cls.major}"
+
+
+NEVER = frozenset(
+    {
+        "name", "surname", "phone", "telephone", "email", "wechat", "address", "photo", "signature", "bank_account",
+        "identity", "identity_number", "id_number", "id_card", "passport", "birth_date", "birthday", "born", "age",
+        "children", "child", "child_name", "children_count", "marital_state", "spouse", "ethnicity", "religion",
+        "health", "person", "comment", "note", "remark", "free_text",
+    }
+)  # fmt: skip
+"""Names that no field on a topic may have, whatever its class says: personal data, and texts that a person types."""
+
+
+def named_for_personal_data(model: type[Payload]) -> list[str]:
+    """Dotted paths of the fields, in an event and the payloads in it, whose name or published name is in `NEVER`."""
+    found = []
+    for name, field in model.model_fields.items():
+        spellings = {name, field.alias or name}
+        if any(ending in NEVER for spelling in spellings for ending in _endings(spelling)):
+            found.append(name)
+        hint = typing.get_type_hints(model, include_extras=True)[name]
+        found += [f"{name}.{path}" for part in payloads_in(hint) for path in named_for_personal_data(part)]
+    return found
+
+
+def payloads_in(hint: Any) -> list[type[Payload]]:
+    """The payloads that stand in a type hint, outermost only."""
+    if isinstance(hint, type) and issubclass(hint, Payload):
+        return [hint]
+    return [found for part in typing.get_args(hint) for found in payloads_in(part)]
+
+
+def _endings(name: str) -> list[str]:
+    """The name and its endings: `home_phone` ends in `phone`. A beginning says less (`child_care_places`)."""
+    words = name.lower().split("_")
+    return ["_".join(words[start:]) for start in range(len(words))]

@@ -17,7 +17,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from shared.contracts.envelope import encode
 from shared.contracts.examples import EXAMPLES
-from shared.contracts.fields import OPEN, PERSONAL, PSEUDONYMOUS, FieldClass, Payload
+from shared.contracts.fields import OPEN, PERSONAL, PSEUDONYMOUS, FieldClass, Payload, payloads_in
 from shared.contracts.topics import MESSAGE_MAX_BYTES, PARTITIONS, TOPICS, Topic
 
 HERE = Path(__file__).parent
@@ -93,14 +93,8 @@ def _name_classes(model: type[Payload], schema: dict[str, Any], definitions: dic
     """Write each field's class beside it, in the event and in the payloads that it is made of."""
     for name, hint in hints_of(model).items():
         schema["properties"][name]["x-field-class"] = class_of(hint).value
-        for part in _payloads_in(hint):
+        for part in payloads_in(hint):
             _name_classes(part, definitions[part.__name__], definitions)
-
-
-def _payloads_in(hint: Any) -> list[type[Payload]]:
-    if isinstance(hint, type) and issubclass(hint, Payload):
-        return [hint]
-    return [found for part in typing.get_args(hint) for found in _payloads_in(part)]
 
 
 def example_of(topic: Topic) -> dict[str, Any]:

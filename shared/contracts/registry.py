@@ -50,15 +50,17 @@ class SeekerRegistered(RegistryEvent):
     seeker_id: PseudonymId
     version: Version
     city: City
-    area: Area
-    home: Point
-    commute_km: Annotated[int, Field(ge=1, le=100), OPEN]
-    free: WeekHours
-    skills: SlugList
-    kinds: Annotated[tuple[Annotated[PostKind, OPEN], ...], Field(min_length=1, max_length=4)]
-    facilities: Annotated[tuple[Annotated[Facility, OPEN], ...], Field(max_length=4)] = ()
-    pay_floor_fen: Annotated[Fen, Field(description="Least pay she accepts, fen an hour.")]
-    eligible_until: Annotated[Day, Field(description="Last day of the month of the youngest child's 12th birthday.")]
+    area: Annotated[Area, PSEUDONYMOUS]
+    home: Annotated[Point, PSEUDONYMOUS]
+    commute_km: Annotated[int, Field(ge=1, le=100), PSEUDONYMOUS]
+    free: Annotated[WeekHours, PSEUDONYMOUS]
+    skills: Annotated[SlugList, PSEUDONYMOUS]
+    kinds: Annotated[tuple[Annotated[PostKind, OPEN], ...], Field(min_length=1, max_length=4), PSEUDONYMOUS]
+    facilities: Annotated[tuple[Annotated[Facility, OPEN], ...], Field(max_length=4), PSEUDONYMOUS] = ()
+    pay_floor_fen: Annotated[Fen, Field(description="Least pay she accepts, fen an hour."), PSEUDONYMOUS]
+    eligible_until: Annotated[
+        Day, Field(description="Last day of the month of the youngest child's 12th birthday."), PSEUDONYMOUS
+    ]
     registered_at: Instant
 
 

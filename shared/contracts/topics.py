@@ -12,7 +12,7 @@ from typing import Literal
 from aiokafka.partitioner import murmur2
 
 from shared.contracts import matching, registry, revenue, training
-from shared.contracts.fields import Event
+from shared.contracts.fields import Event, named_for_personal_data
 
 PARTITIONS = 6
 """The same for every topic; co-partitioning needs it, and changing it later moves cities (docs/decisions/0004)."""
@@ -21,6 +21,20 @@ DAY_MS = 86_400_000
 YEAR_MS = 366 * DAY_MS
 COMPACTION_LAG_MS = 7 * DAY_MS
 """Every version of an entity stays on its topic for a week at least, so that a subscriber who was away sees each."""
+
+PARTITION_RULE = (
+    "murmur2 of the city code as in Kafka's default partitioner, made positive, modulo the number of partitions"
+)
+"""`partition_of` in words, for who writes it in another language."""
+
+ORDERING = (
+    "The versions of one entity stand in one partition, in order. A city is in the same partition of every topic, but "
+    "between topics there is no order."
+)
+DELIVERY = (
+    "At least once: an event may come again, all come again after a broker was lost, and an old version may follow a "
+    "newer one. Ignore what is not newer (`ce_sequence` per key), or remember `ce_id`."
+)
 
 MESSAGE_MAX_BYTES = 262_144
 """Largest message; the largest legal event is about 40 kB, so four times more is a fault, not data."""
@@ -32,15 +46,23 @@ class Topic:
 
     Attributes:
         event: model of its messages.
-        access: `open`, or `restricted` where a pseudonym stands together with earnings or hours (promise 4).
+        access: `open`, or `restricted` where a pseudonym stands together with something of the woman herself: earnings,
+            hours, home, free time (promise 4).
         retention_ms: how long messages are kept; `-1` for ever.
         compacted: only the latest message per key is kept after a while (state-carrying events).
+
+    Raises:
+        TypeError: the event has a field that is named for personal data (`NEVER`).
     """
 
     event: type[Event]
     access: Literal["open", "restricted"]
     retention_ms: int
     compacted: bool
+
+    def __post_init__(self) -> None:
+        if personal := named_for_personal_data(self.event):
+            raise TypeError(f"{self.event.__name__} has a field named for personal data: {personal[0]}")
 
     @property
     def name(self) -> str:
@@ -49,6 +71,11 @@ class Topic:
     @property
     def owner(self) -> str:
         return self.event.source
+
+    @property
+    def key(self) -> str:
+        """Field that is the message key: the id of the entity."""
+        return self.event.entity
 
     @property
     def meaning(self) -> str:
@@ -77,7 +104,7 @@ TOPICS: dict[str, Topic] = {
         _state(registry.CommunityRegistered),
         _state(registry.StationRegistered),
         _state(registry.ShuttleRegistered),
-        _state(registry.SeekerRegistered),
+        _state(registry.SeekerRegistered, "restricted"),
         _state(registry.SeekerWithdrawn),
         _state(registry.PostOpened),
         _state(registry.PostClosed),

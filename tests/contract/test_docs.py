@@ -29,6 +29,7 @@ import shared.runtime
 from services.registry.api.uploads import CSV, NDJSON, POST_COLUMNS, SEEKER_COLUMNS, SHIFT_COLUMNS, Columns, rows_of
 from services.registry.errors import RowInvalid
 from services.registry.use_cases.commands import OpenPost, RecordShift, RegisterSeeker
+from shared.contracts.catalogue import table, topic_sections, topics_table
 from shared.contracts.envelope import Reason
 from shared.kernel.errors import ServiceError
 from shared.runtime.auth import Unauthorized
@@ -36,7 +37,7 @@ from shared.runtime.http import STATUS, create_app
 from shared.runtime.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("README.md", "docs/configuration.md", "docs/http.md", "docs/operations.md")
+DOCUMENTS = ("README.md", "docs/configuration.md", "docs/events.md", "docs/http.md", "docs/operations.md")
 SERVICES = ("registry", "matching", "training", "revenue")
 
 INTERNAL = {"published-elsewhere"}
@@ -68,7 +69,7 @@ def settings_table() -> str:
             common = Settings.model_fields.get(name)
             if common is None or (common.default, common.description) != (field.default, field.description):
                 rows.append(_setting(name, field, service))
-    return _table(rows)
+    return table(rows)
 
 
 def _setting(name: str, field: FieldInfo, readers: str) -> tuple[str, ...]:
@@ -105,7 +106,7 @@ def codes_table(service: str) -> str:
             rows.append((f"`{code}`", str(status), "yes" if error.retryable else "", _meaning(error)))
     if service == "shared":
         rows += [(f"`{code}`", status, "", meaning) for code, (status, meaning) in EDGE_ONLY.items()]
-    return _table([("code", "status", "retry", "meaning"), *sorted(rows, key=lambda row: (row[1], row[0]))])
+    return table([("code", "status", "retry", "meaning"), *sorted(rows, key=lambda row: (row[1], row[0]))])
 
 
 def _subclasses(error: type[ServiceError]) -> Iterator[type[ServiceError]]:
@@ -127,7 +128,7 @@ def _meaning(error: type[ServiceError]) -> str:
 def metrics_table(owner: str) -> str:
     """Every metric of a service, or of the shared runtime: name as Prometheus shows it, kind, labels, meaning."""
     module = importlib.import_module("shared.runtime.metrics" if owner == "shared" else f"services.{owner}.metrics")
-    return _table([("metric", "kind", "labels", "meaning"), *_metrics(module)])
+    return table([("metric", "kind", "labels", "meaning"), *_metrics(module)])
 
 
 def _metrics(module: ModuleType) -> Iterator[tuple[str, ...]]:
@@ -145,13 +146,9 @@ def commands_block() -> str:
     return "```text\n" + "".join(f"make {name:<14} {told}\n" for name, told in found) + "```\n"
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; the first row is its head."""
-    head, *body = [f"| {' | '.join(row)} |\n" for row in rows]
-    return head + "|" + "---|" * len(rows[0]) + "\n" + "".join(body)
-
-
 BLOCKS: dict[str, Callable[[], str]] = {
+    "topics": topics_table,
+    "events": topic_sections,
     "commands": commands_block,
     "settings": settings_table,
     **{f"codes-{owner}": partial(codes_table, owner) for owner in ("shared", *SERVICES)},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, NamedTuple, NewType, Optional, Union
 
@@ -12,7 +12,12 @@ import pytest
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, computed_field, create_model
 from typing_extensions import TypeAliasType, TypedDict
 
-from shared.contracts.fields import OPEN, PERSONAL, PSEUDONYMOUS, Event, Payload, PseudonymId, Slug
+from services.registry.api.views import CommunityView
+from services.registry.domain.people import Person
+from shared.contracts.envelope import Envelope, encode
+from shared.contracts.examples import EXAMPLES
+from shared.contracts.fields import NEVER, OPEN, PERSONAL, PSEUDONYMOUS, Event, Payload, PseudonymId, Slug
+from shared.contracts.topics import Topic
 
 Name = Annotated[str, PERSONAL]
 Renamed = Annotated[Name, Field(max_length=40)]
@@ -166,6 +171,39 @@ def test_a_computed_field_is_published_too() -> None:
             @property
             def label(self) -> str:
                 return self.it
+
+
+def publish(**fields: Any) -> Topic:
+    """A topic whose event has these fields."""
+    return Topic(create_model("Defined", __base__=Event, __module__=__name__, **fields), "open", -1, True)
+
+
+@pytest.mark.parametrize("name", sorted(NEVER))
+def test_a_field_named_for_personal_data_stands_on_no_topic_whatever_its_class(name: str) -> None:
+    for spelled in (name, f"her_{name}"):
+        with pytest.raises(TypeError, match=f"named for personal data: {spelled}"):
+            publish(**{spelled: (Slug, ...)})
+        part = create_model("Part", __base__=Payload, __module__=__name__, **{spelled: (Slug, ...)})  # type: ignore[call-overload]
+        with pytest.raises(TypeError, match=rf"named for personal data: parts\.{spelled}"):
+            publish(parts=(tuple[part, ...], ()))
+
+
+def test_a_published_name_counts_as_the_name_of_its_field() -> None:
+    with pytest.raises(TypeError, match="named for personal data: it"):
+        publish(it=(Annotated[Slug, Field(alias="phone")], ...))
+
+
+def test_a_model_made_from_an_event_is_not_published() -> None:
+    """A view adds what the event leaves out, such as a name."""
+    known = EXAMPLES["community-registered"]
+    view = CommunityView(**dict(known.event), name="Wang Family Lane")
+    with pytest.raises(TypeError, match="CommunityView is not in the catalogue"):
+        encode(Envelope(known.id, known.time, view))
+
+
+def test_what_the_registry_knows_of_a_person_is_on_the_list() -> None:
+    known = {field.name for field in fields(Person)} - {"home"}
+    assert known <= NEVER, "an exact home stands in the person, a rounded one on the event; the rest never leaves"
 
 
 def test_undeclared_fields_are_not_let_through() -> None:

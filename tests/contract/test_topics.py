@@ -12,7 +12,7 @@ from aiokafka.admin import NewTopic
 
 from shared.contracts.envelope import encode
 from shared.contracts.examples import EXAMPLES
-from shared.contracts.fields import PSEUDONYMOUS, Event, Payload
+from shared.contracts.fields import PSEUDONYMOUS, Event, Payload, payloads_in
 from shared.contracts.golden import class_of, hints_of
 from shared.contracts.topics import MESSAGE_MAX_BYTES, PARTITIONS, TOPICS, partition_of
 from shared.kernel.ids import ID_PATTERN
@@ -90,7 +90,7 @@ EARNINGS_OR_HOURS = re.compile(r"(^|_)(fen|fen_e4|wage|pay|earnings|minutes|hour
 """Names of fields that hold money, or time worked."""
 
 NOT_EARNED = {
-    "seeker-registered.pay_floor_fen": "what she asks for; nobody has paid it",
+    "seeker-registered.pay_floor_fen": "what she asks for; nobody has paid it. It tells of her all the same",
     "ranking-changed.top.parts.pay": "points that a post gets for its pay above her floor, not an amount",
 }
 """Fields of a pseudonym that only look like earnings, with the reason."""
@@ -102,13 +102,6 @@ def fields_of(event: type[Payload], path: str = "") -> Iterator[tuple[str, Any]]
         yield f"{path}{name}", hint
         for part in payloads_in(hint):
             yield from fields_of(part, f"{path}{name}.")
-
-
-def payloads_in(hint: Any) -> Iterator[type[Payload]]:
-    if isinstance(hint, type) and issubclass(hint, Payload):
-        yield hint
-    for part in typing.get_args(hint):
-        yield from payloads_in(part)
 
 
 def is_pseudonym(hint: Any) -> bool:
@@ -130,15 +123,21 @@ def tells_where_she_works(event: type[Event]) -> bool:
     return "placement_id" in pseudonyms and "post_id" in event.model_fields
 
 
+def describes_her(event: type[Event]) -> bool:
+    """A field that is no id and is classed, itself or around it, as telling something of one woman."""
+    return any(PSEUDONYMOUS in typing.get_args(hint) and not is_pseudonym(hint) for _, hint in fields_of(event))
+
+
 def must_be_restricted(event: type[Event]) -> bool:
     has_pseudonym = any(is_pseudonym(hint) for _, hint in fields_of(event))
-    return has_pseudonym and (bool(earnings_or_hours_of(event)) or tells_where_she_works(event))
+    return has_pseudonym and (bool(earnings_or_hours_of(event)) or tells_where_she_works(event) or describes_her(event))
 
 
-def test_restricted_is_what_names_a_pseudonym_with_earnings_or_hours() -> None:
+def test_restricted_is_what_tells_something_of_a_woman_beside_her_pseudonym() -> None:
     computed = {name for name, topic in TOPICS.items() if must_be_restricted(topic.event)}
     assert computed == {name for name, topic in TOPICS.items() if topic.access == "restricted"}
     assert computed == {
+        "seeker-registered",
         "shift-completed",
         "placement-made",
         "placement-ended",
@@ -156,6 +155,12 @@ def test_the_rule_rests_on_what_the_models_hold() -> None:
     assert earnings_or_hours_of(TOPICS["shift-completed"].event) >= {"minutes", "wage_fen", "base_fen", "pieces"}
     assert earnings_or_hours_of(TOPICS["placement-made"].event) == {"hours"}
     assert earnings_or_hours_of(TOPICS["rebate-accrued"].event) == {"base_fen", "amount_fen_e4"}
+
+
+def test_who_lives_where_and_is_free_when_is_told_on_a_restricted_topic_only() -> None:
+    hints = dict(fields_of(TOPICS["seeker-registered"].event))
+    for path in ("area", "home", "commute_km", "free", "skills", "pay_floor_fen", "eligible_until"):
+        assert class_of(hints[path]) is PSEUDONYMOUS, path
 
 
 def test_earnings_and_hours_on_a_restricted_topic_are_classed_as_hers() -> None:
