@@ -8,15 +8,17 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from services.registry import metrics
 from services.registry.api import Desk, routers
 from services.registry.config import RegistrySettings
-from services.registry.store import MongoReader, MongoStore, ensure_indexes
+from services.registry.store import MongoFigures, MongoReader, MongoStore, ensure_indexes
 from services.registry.vault import Vault
 from shared.kernel.clock import Clock, system_clock
 from shared.kernel.ids import new_id
 from shared.messaging.bus import Bus
 from shared.messaging.events import EventLog
 from shared.runtime.commands import CommandRunner
+from shared.runtime.figures import Figures
 from shared.runtime.http import create_app
 from shared.runtime.mongo import Mongo
 from shared.runtime.readiness import Readiness
@@ -43,6 +45,8 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     runner = CommandRunner(mongo, events, clock, vault.derive("command inputs"))
     bus = Bus(own, SERVICE, mongo, events, clock)
     readiness = Readiness(mongo, [lambda: ensure_indexes(mongo.db), events.ensure_indexes, runner.ensure_indexes])
+    counted = MongoFigures(mongo.db, own.registry_ordinary_hourly_fen)
+    figures = Figures(lambda: counted.read(clock()), metrics.FIGURES, clock, own.figures_interval_s)
     desk = Desk(
         runner=runner,
         store=lambda session: MongoStore(mongo.db, vault, events, session),
@@ -51,9 +55,13 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
         new_id=new_id,
     )
 
+    async def prepare() -> None:
+        await readiness.prepare()
+        await figures.run()
+
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        preparing = asyncio.create_task(readiness.prepare(), name="prepare the store")
+        preparing = asyncio.create_task(prepare(), name="prepare the store")
         await bus.start()
         try:
             yield

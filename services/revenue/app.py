@@ -8,16 +8,18 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from services.revenue import metrics
 from services.revenue.api import commands, reads
 from services.revenue.api.desk import Desk
 from services.revenue.config import RevenueSettings
-from services.revenue.handlers import CONSUMED, Ledger, Releaser
-from services.revenue.store import MongoLedger, MongoReads, at_one_moment, ensure_indexes
+from services.revenue.handlers import CONSUMED, Ledger, Releaser, Verifier
+from services.revenue.store import MongoFigures, MongoLedger, MongoReads, at_one_moment, ensure_indexes
 from shared.kernel.clock import Clock, system_clock
 from shared.kernel.ids import new_id
 from shared.messaging.bus import Bus
 from shared.messaging.events import EventLog
 from shared.runtime.commands import CommandRunner
+from shared.runtime.figures import Figures
 from shared.runtime.http import create_app
 from shared.runtime.logs import logger
 from shared.runtime.mongo import Mongo, Session
@@ -49,6 +51,9 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     ledger = Ledger(mongo, store, clock)
     reader = MongoReads(mongo.db)
     releaser = Releaser(ledger, reader, events)
+    counted = MongoFigures(mongo.db)
+    figures = Figures(lambda: counted.read(clock()), metrics.FIGURES, clock, own.figures_interval_s)
+    verifier = Verifier(lambda: at_one_moment(mongo), clock, own.revenue_verify_interval_s)
     bus.consume(CONSUMED, ledger.apply)
     desk = Desk(
         runner=runner,
@@ -69,7 +74,9 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
             # Indexes first: a transaction must neither create a collection nor run without its unique keys.
             await readiness.prepare()
             await bus.start()
-            await releaser.run()
+            async with asyncio.TaskGroup() as tasks:
+                for part in (releaser, figures, verifier):
+                    tasks.create_task(part.run())
         except Exception:
             failed = True
             _log.exception("the background work ended; the service reports itself as down")

@@ -1,9 +1,18 @@
-"""Settings of revenue: the shared ones are all it needs."""
+"""Settings of revenue."""
 
 from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
 
 from shared.runtime.settings import Settings
 
 
 class RevenueSettings(Settings):
-    """No setting of its own."""
+    """What only revenue needs, beside what all services share."""
+
+    revenue_verify_interval_s: Annotated[
+        float,
+        Field(ge=1, le=604_800, description="Pause between verifications of the whole ledger; each reads all of it."),
+    ] = 86_400

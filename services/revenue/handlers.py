@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 
 from services.revenue import metrics
 from services.revenue.domain.accrual import Shift
 from services.revenue.domain.agreements import Agreement
-from services.revenue.ports import LedgerReads, LedgerStore, Party
+from services.revenue.ports import LedgerReads, LedgerSnapshot, LedgerStore, Party
 from services.revenue.use_cases.accrue import accrue_shifts, release_waiting
+from services.revenue.use_cases.verify import verify_ledger
 from shared.contracts.envelope import Envelope
 from shared.contracts.fields import Event
 from shared.contracts.registry import CommunityRegistered, EmployerRegistered, ShiftCompleted
@@ -25,6 +27,9 @@ CONSUMED: tuple[type[Event], ...] = (EmployerRegistered, CommunityRegistered, Sh
 
 RELEASE_LOOK_S = 30.0
 """How often an instance looks for releases that another one began and did not live to finish."""
+
+RETRY_S = 5.0
+"""Pause before a verification is tried again that the database interrupted."""
 
 _log = logger(__name__)
 
@@ -109,6 +114,35 @@ class Releaser:
                 _log.warning("the release of shifts will go on later", cause=type(error).__name__)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), RELEASE_LOOK_S)
+
+
+class Verifier:
+    """Verifies the whole ledger at the start and then regularly, so that an alarm about it needs nobody who asks."""
+
+    def __init__(
+        self, snapshot: Callable[[], AbstractAsyncContextManager[LedgerSnapshot]], clock: Clock, interval_s: float
+    ) -> None:
+        self._snapshot = snapshot
+        self._clock = clock
+        self._interval_s = interval_s
+
+    async def run(self) -> None:
+        """Until cancelled. A store that is away is waited for; the time of the last verification tells of it."""
+        while True:
+            try:
+                async with self._snapshot() as snapshot:
+                    audits = await verify_ledger(snapshot=snapshot)
+            except Exception as error:
+                if not is_unavailable(error):
+                    raise
+                _log.warning("the ledger will be verified later", cause=type(error).__name__)
+                await asyncio.sleep(RETRY_S)
+                continue
+            metrics.show_verification(audits, self._clock().timestamp())
+            for audit in audits:
+                for finding in audit.findings:
+                    _log.error("the ledger is wrong", city=audit.city, rule=finding.rule, where=finding.where)
+            await asyncio.sleep(self._interval_s)
 
 
 def party_of(event: Event) -> Party | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence, Sized
+from typing import Protocol
+
 from prometheus_client import Counter, Gauge
 
 ENTRIES = Counter(
@@ -28,5 +31,43 @@ LEDGER_FINDINGS = Gauge(
 )
 LEDGER_VERIFIED = Gauge(
     "mamapost_revenue_ledger_verified_timestamp_seconds",
-    "When the ledger was last verified; an alarm when that is long ago.",
+    "When the ledger was last verified: at the start, every MAMAPOST_REVENUE_VERIFY_INTERVAL_S, and when asked for.",
 )
+BOOKS = Gauge(
+    "mamapost_revenue_books",
+    "Months of an employer and a community: `open` (the month runs), `due` (it is over and not settled), `settled`.",
+    ["city", "state"],
+)
+REBATES = Gauge(
+    "mamapost_revenue_rebates_fen_e4",
+    "Rebates accrued by community: the 50 with the most, and `other`; those of fewer than 10 entries are not shown.",
+    ["city", "community"],
+)
+FUNDS = Gauge(
+    "mamapost_revenue_funds_fen",
+    "What came into the community funds by settlements (`income`), and what they have `spent`.",
+    ["city", "movement"],
+)
+
+FIGURES = {"books": BOOKS, "rebates": REBATES, "funds": FUNDS}
+"""What the store sums up, and the gauge that shows it."""
+
+
+class Verified(Protocol):
+    """What is shown of a city's audit."""
+
+    @property
+    def imbalance_fen_e4(self) -> int: ...
+    @property
+    def findings(self) -> Sized: ...
+
+
+def show_verification(audits: Sequence[Verified], at_s: float) -> None:
+    """Show what a verification of the whole ledger found.
+
+    Args:
+        at_s: when, in seconds since 1970.
+    """
+    LEDGER_IMBALANCE.set(sum(audit.imbalance_fen_e4 for audit in audits))
+    LEDGER_FINDINGS.set(sum(len(audit.findings) for audit in audits))
+    LEDGER_VERIFIED.set(at_s)

@@ -229,6 +229,8 @@ class Bus:
                 await asyncio.wait_for(self._stopping.wait(), WATCH_S)
                 return
             await self._relay.show_outbox()
+            if self._consumer is not None:
+                self._consumer.show_lag()
             try:
                 seen = await _cluster_id(admin)
             except KafkaError as error:

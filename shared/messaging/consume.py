@@ -134,7 +134,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
             await self._dead_letters.send(bad)
             if good:
                 await self._apply_all(good)
-            self._show_lag()
+            self.show_lag()
 
     async def _apply_all(self, good: list[Received]) -> None:
         try:
@@ -174,7 +174,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
         _log.warning("batch will come again", code=code)
         await asyncio.sleep(RETRY_PAUSE_S)
 
-    def _show_lag(self) -> None:
+    def show_lag(self) -> None:
+        """Bring the metric of the lag up to date: after a batch, and while none comes through."""
         consumer = self._subscriber.consumer if self._subscriber else None
         if consumer is None:
             return
@@ -184,8 +185,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
             position = consumer._subscription.subscription.assignment.state_value(partition)._position
             if end is not None and position is not None:
                 lags[partition.topic] = lags.get(partition.topic, 0) + max(end - position, 0)
-        for topic, lag in lags.items():
-            metrics.CONSUMER_LAG.labels(topic).set(lag)
+        for topic in self._topics:
+            metrics.CONSUMER_LAG.labels(topic).set(lags.get(topic, 0))
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Wait for the batch at hand: its effect and offsets belong to the old assignment."""

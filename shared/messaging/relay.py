@@ -29,6 +29,9 @@ LEASE_S = 3.0
 LOOK_S = 0.2
 """Longest wait before the log is looked at unasked: events of another instance, or of a process that died."""
 
+WAITING_MAX = 10_000
+"""Events that are counted as waiting; more is only more of the same alarm, and the count runs every second."""
+
 PAUSE_S = 0.5
 """Pause after a failure of broker or database, so that a lost part is not hammered."""
 
@@ -83,7 +86,9 @@ class Relay:
         """
         while not self._stopping:
             try:
-                published = await self._hold_lease() and await self._publish(producer)
+                is_active = await self._hold_lease()
+                metrics.RELAY_ACTIVE.set(is_active)
+                published = is_active and await self._publish(producer)
             except (KafkaError, PyMongoError) as error:
                 if isinstance(error, KafkaError) and not (error.retriable or isinstance(error, UnknownError)):
                     raise
@@ -94,6 +99,7 @@ class Relay:
                 continue
             if not published:
                 await self._events.wait(LOOK_S)
+        metrics.RELAY_ACTIVE.set(0)
         await self._give_up_lease()
 
     async def show_outbox(self) -> None:
@@ -104,11 +110,15 @@ class Relay:
             oldest = await self._events.collection.find_one(
                 {"published": {"$lt": generation}}, {"at": 1}, sort=[("published", -1), ("at", 1), ("version", 1)]
             )
+            waiting = await self._events.collection.count_documents(
+                {"published": {"$lt": generation}}, limit=WAITING_MAX
+            )
         except PyMongoError as error:
             _log.warning("outbox not looked at", error=type(error).__name__)
             return
         age_s = (self._clock() - oldest["at"]).total_seconds() if oldest else 0.0
         metrics.OUTBOX_OLDEST_SECONDS.set(max(age_s, 0.0))
+        metrics.OUTBOX_WAITING.set(waiting)
 
     def stop(self) -> None:
         """End after the batch at hand."""

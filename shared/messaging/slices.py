@@ -217,7 +217,7 @@ class SliceConsumer(Consumer):
                     _log.exception("a slice failed; it will come again")
                 await self._pause(error)
                 raise
-            self._show_lag()
+            self.show_lag()
 
     def _adapt(self, size: int, took_s: float) -> None:
         """Choose the next slice so that it takes its time; it grows to the double at most."""

@@ -26,6 +26,14 @@ RELAY_DELAY_SECONDS = Histogram(
 OUTBOX_OLDEST_SECONDS = Gauge(
     "mamapost_outbox_oldest_seconds", "Age of the oldest event not yet published; rises when the broker is gone."
 )
+OUTBOX_WAITING = Gauge(
+    "mamapost_outbox_waiting_events",
+    "Events not yet published, at most 10,000 (then it reads 10,000): how much the relay has to catch up with.",
+)
+RELAY_ACTIVE = Gauge(
+    "mamapost_relay_active",
+    "1 while this instance's relay publishes; over the instances of a service the sum is 1, but for a change of hands.",
+)
 BROKER_REFILLS = Counter("mamapost_broker_refills_total", "Times that a lost broker was refilled from own events.")
 CONSUMED = Counter("mamapost_consumed_events_total", "Valid events applied.", ["topic"])
 APPLY_SECONDS = Histogram("mamapost_apply_batch_seconds", "Time to apply one batch and commit it.", buckets=_LATENCY_S)
@@ -39,3 +47,7 @@ BATCH_FAILURES = Counter("mamapost_batch_failures_total", "Batches that failed a
 DEAD_LETTERS = Counter("mamapost_dead_letters_total", "Messages dead-lettered.", ["topic", "reason"])
 CONSUMER_LAG = Gauge("mamapost_consumer_lag_messages", "Messages on assigned partitions not yet applied.", ["topic"])
 BUS_CONNECTED = Gauge("mamapost_bus_connected", "1 while the broker answers.")
+FIGURES_READ = Gauge(
+    "mamapost_figures_read_timestamp_seconds",
+    "When the figures of the programme were last counted (registry, revenue); long ago: the store is away or too slow.",
+)

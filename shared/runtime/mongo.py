@@ -22,6 +22,7 @@ from pymongo import ReadPreference, WriteConcern
 from pymongo.errors import (
     AutoReconnect,
     ConnectionFailure,
+    ExecutionTimeout,
     NetworkTimeout,
     OperationFailure,
     PyMongoError,
@@ -158,6 +159,11 @@ async def _abort(session: Session) -> None:
 def unavailable(error: PyMongoError) -> StoreUnavailable:
     """The caller's form of a lost database; the driver's text names hosts, so only its class is told."""
     return StoreUnavailable(f"the database did not answer ({type(error).__name__})")
+
+
+def is_too_slow(error: BaseException) -> bool:
+    """Whether the database gave a read up because it took longer than it may (`maxTimeMS`)."""
+    return isinstance(error, ExecutionTimeout)
 
 
 def is_unavailable(error: BaseException) -> bool:

@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     relay_batch_max: Annotated[
         int, Field(ge=1, le=5000, description="Events the relay sends before it waits for their acknowledgements.")
     ] = 1000
+    figures_interval_s: Annotated[
+        float, Field(ge=1, le=3600, description="Pause between counts of the programme's figures for dashboards.")
+    ] = 60
     log_level: Annotated[
         str, Field(pattern="^(debug|info|warning|error)$", description="Least severe level that is logged.")
     ] = "info"

@@ -19,6 +19,9 @@ LINES_MAX = 400
 
 LABELS = {"method", "route", "status", "topic", "code", "reason", "kind", "command", "outcome", "result"}
 """Every label of every metric. All have few values, known before a request comes; none is an id or free text."""
+LABELS |= {"city", "state", "month", "movement", "community"}
+"""Of the programme's figures. Cities are those of the installation; of communities, which are no persons, the fifty
+with the most rebates have a line of their own and the rest is `other`; the others are closed lists."""
 
 KINDS = {"Counter", "Gauge", "Histogram", "Summary", "Info", "Enum"}
 """Of metrics, in prometheus_client."""

@@ -215,9 +215,7 @@ def _ledger(desk: Desk) -> APIRouter:
             if city is not None:
                 return verification_view([await verify_city(city, snapshot=snapshot)])
             audits = await verify_ledger(snapshot=snapshot)
-        metrics.LEDGER_IMBALANCE.set(sum(audit.imbalance_fen_e4 for audit in audits))
-        metrics.LEDGER_FINDINGS.set(sum(len(audit.findings) for audit in audits))
-        metrics.LEDGER_VERIFIED.set(desk.clock().timestamp())
+        metrics.show_verification(audits, desk.clock().timestamp())
         return verification_view(audits)
 
     @read.get("/suspense", response_model_exclude_none=True)

@@ -5,9 +5,10 @@ each pair and month), `accounts` (settled through, carried remainder), `agreemen
 `settlements`, `spendings`, `funds`, `parties`.
 """
 
+from services.revenue.store.figures import MongoFigures
 from services.revenue.store.indexes import ensure_indexes
 from services.revenue.store.read import MongoReads
 from services.revenue.store.snapshot import MongoSnapshot, at_one_moment
 from services.revenue.store.write import MongoLedger
 
-__all__ = ["MongoLedger", "MongoReads", "MongoSnapshot", "at_one_moment", "ensure_indexes"]
+__all__ = ["MongoFigures", "MongoLedger", "MongoReads", "MongoSnapshot", "at_one_moment", "ensure_indexes"]
