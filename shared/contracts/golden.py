@@ -126,7 +126,7 @@ def _text_of(content: dict[str, Any]) -> str:
 def drift() -> dict[Path, str]:
     """Files that differ from the catalogue, each with what is wrong: `missing`, `differs` or `orphan`."""
     wanted = golden_files()
-    found = {path for folder in ("schemas", "examples") for path in (HERE / folder).glob("*")}
+    found = {path for folder in ("schemas", "examples") for path in (HERE / folder).glob("*.json")}
     faults = dict.fromkeys(found - set(wanted), "orphan")
     for path, text in wanted.items():
         if path not in found:
