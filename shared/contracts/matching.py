@@ -120,11 +120,10 @@ class PolicyAdopted(Event):
 OfferOutcome = Literal["accepted", "refused", "expired", "seat-taken", "withdrawn"]
 
 
-class OfferMade(Event):
-    """A seat of a post is offered to one of the best candidates, until a moment (instant hiring)."""
+class Offered(Event):
+    """What both events of an offer say: whose it is."""
 
     source: ClassVar[str] = "matching"
-    topic: ClassVar[str] = "offer-made"
     entity: ClassVar[str] = "offer_id"
 
     offer_id: PseudonymId
@@ -132,6 +131,13 @@ class OfferMade(Event):
     post_id: OpenId
     seeker_id: PseudonymId
     city: City
+
+
+class OfferMade(Offered):
+    """A seat of a post is offered to one of the best candidates, until a moment (instant hiring)."""
+
+    topic: ClassVar[str] = "offer-made"
+
     rank: Annotated[int, Field(ge=1, le=100_000, description="Her place in the ranking when it was made."), OPEN]
     hours: Annotated[
         WeekHours, PSEUDONYMOUS, Field(description="The post's hours in which she is free; none where it has none.")
@@ -140,18 +146,11 @@ class OfferMade(Event):
     expires_at: Annotated[Instant, Field(description="From then on it cannot be accepted.")]
 
 
-class OfferSettled(Event):
+class OfferSettled(Offered):
     """An offer came to its one end; shares the version count of `offer-made`."""
 
-    source: ClassVar[str] = "matching"
     topic: ClassVar[str] = "offer-settled"
-    entity: ClassVar[str] = "offer_id"
 
-    offer_id: PseudonymId
-    version: Version
-    post_id: OpenId
-    seeker_id: PseudonymId
-    city: City
     outcome: Annotated[
         OfferOutcome,
         Field(description="`seat-taken`: somebody else has the seat; `withdrawn`: taken back, `reason` says why."),
