@@ -114,7 +114,7 @@ def rank_replay(
         try:
             target = StreamPosition.parse(until)
         except ValueError as error:
-            _fail(f"until: {error}, or an instant such as 2026-03-02T08:00:00Z")
+            _fail(f"until: expected {error}, or an instant such as 2026-03-02T08:00:00Z")
     screen = Console(stderr=True)
     try:
         with screen.status("reading the topics") as status:

@@ -30,7 +30,7 @@ CHARS_MAX = 200
 OFFSET_MAX = 2**63 - 1
 """Kafka's offsets are signed words of 64 bits."""
 
-_EXPECTED = "expected a position as matching answers it"
+_EXPECTED = "a position as matching answers it"
 
 
 def short(cluster_id: str) -> str:
@@ -70,7 +70,7 @@ class StreamPosition:
             raise ValueError(_EXPECTED)
         form, cluster, partition, packed = parts
         if form != FORM:
-            raise ValueError("expected a position of this release, which reads other topics than the one before")
+            raise ValueError("a position of this release, which reads other topics than the one before")
         if len(cluster) != CLUSTER_CHARS or not set(cluster) <= set("0123456789abcdef"):
             raise ValueError(_EXPECTED)
         if not partition.isdigit() or str(int(partition)) != partition or int(partition) >= PARTITIONS:
@@ -91,7 +91,7 @@ class StreamPosition:
             ValueError: they are positions of different brokers or partitions, which nothing orders.
         """
         if (self.cluster, self.partition) != (other.cluster, other.partition):
-            raise ValueError("expected a position of the same broker and partition")
+            raise ValueError("a position of the same broker and partition")
         return all(mine >= theirs for mine, theirs in zip(self.offsets, other.offsets, strict=True))
 
 

@@ -110,7 +110,7 @@ def _utc_ms(instant: datetime) -> datetime:
     try:
         utc = instant.astimezone(UTC)
     except OverflowError:
-        raise ValueError("expected an instant of the years 1 to 9999 in UTC") from None
+        raise ValueError("an instant of the years 1 to 9999 in UTC") from None
     return utc.replace(microsecond=utc.microsecond // 1000 * 1000)
 
 

@@ -32,5 +32,5 @@ class Position(NamedTuple):
         topic, _, rest = text.partition(":")
         entity_id, _, version = rest.partition(":")
         if topic not in TOPICS or not entity_id or not (version.isascii() and version.isdigit()) or len(text) > 150:
-            raise ValueError("expected `topic:entity id:version`, as a command answers it in `position`")
+            raise ValueError("`topic:entity id:version`, as a command answers it in `position`")
         return cls(topic, entity_id, int(version))

@@ -137,7 +137,7 @@ class Reader:
         try:
             position = Position.parse(after)
         except ValueError as error:
-            raise PositionInvalid(str(error).removeprefix("expected ")) from None
+            raise PositionInvalid(str(error)) from None
         kind = KIND_OF_TOPIC.get(position.topic)
         if kind is None:
             raise PositionInvalid(f"a topic that matching consumes: {', '.join(KIND_OF_TOPIC)}")
@@ -153,7 +153,7 @@ def stream_position(text: str) -> StreamPosition:
     try:
         return StreamPosition.parse(text)
     except ValueError as error:
-        raise PositionInvalid(str(error).removeprefix("expected ")) from None
+        raise PositionInvalid(str(error)) from None
 
 
 def parts_of(parts: Parts) -> PartsPayload:

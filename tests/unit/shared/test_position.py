@@ -49,7 +49,7 @@ def test_any_version_of_any_topic(topic: str, version: int) -> None:
     ],
 )
 def test_what_is_no_position(text: str) -> None:
-    with pytest.raises(ValueError, match="expected `topic:entity id:version`"):
+    with pytest.raises(ValueError, match=r"^`topic:entity id:version`"):
         Position.parse(text)
 
 
