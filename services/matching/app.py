@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -43,6 +42,7 @@ from shared.runtime.http import create_app
 from shared.runtime.mongo import Mongo, Session
 from shared.runtime.readiness import Readiness
 from shared.runtime.settings import Settings
+from shared.runtime.supervised import end, supervised
 
 SERVICE = "matching"
 DESCRIPTION = "Who gets what: the best seekers of each post, the best posts of each seeker, and why; offers of seats."
@@ -64,7 +64,7 @@ def create(
     mongo = Mongo.connect(own, SERVICE)
     events = EventLog(mongo.db, SERVICE)
     outbox, owners = MongoRankings(mongo, events), MongoOwners(mongo)
-    runner = CommandRunner(mongo, events, clock, own.command_secret(SERVICE))
+    runner = CommandRunner(mongo, events, clock, own.command_secret(SERVICE), metrics.COMMANDS)
     offers = MongoOffers(mongo, events)
     readiness = Readiness(
         mongo, [lambda: ensure_policies(mongo), offers.prepare, events.ensure_indexes, runner.ensure_indexes]
@@ -122,14 +122,13 @@ def create(
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        preparing = asyncio.create_task(readiness.prepare(), name="prepare")
+        preparing = supervised(readiness.prepare(), "prepare the store", readiness.broken)
         ticker.start()
         hirings.start(preparing)
         try:
             yield
         finally:
-            preparing.cancel()
-            await asyncio.gather(preparing, return_exceptions=True)
+            await end(preparing)
             holdings.close()
             await hirings.stop()
             await ticker.stop()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -23,6 +22,7 @@ from shared.runtime.http import create_app
 from shared.runtime.mongo import Mongo
 from shared.runtime.readiness import Readiness
 from shared.runtime.settings import Settings
+from shared.runtime.supervised import end, supervised
 
 SERVICE = "registry"
 DESCRIPTION = "Who and where: seekers, employers, communities, stations, posts, placements, shifts."
@@ -42,7 +42,7 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     vault = Vault.from_file(own.master_key_file)
     mongo = Mongo.connect(own, SERVICE)
     events = EventLog(mongo.db, SERVICE)
-    runner = CommandRunner(mongo, events, clock, vault.derive("command inputs"))
+    runner = CommandRunner(mongo, events, clock, vault.derive("command inputs"), metrics.COMMANDS)
     bus = Bus(own, SERVICE, mongo, events, clock)
     readiness = Readiness(mongo, [lambda: ensure_indexes(mongo.db), events.ensure_indexes, runner.ensure_indexes])
     counted = MongoFigures(mongo.db, own.registry_ordinary_hourly_fen)
@@ -61,13 +61,12 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        preparing = asyncio.create_task(prepare(), name="prepare the store")
+        preparing = supervised(prepare(), "registry", readiness.broken)
         await bus.start()
         try:
             yield
         finally:
-            preparing.cancel()
-            await asyncio.gather(preparing, return_exceptions=True)
+            await end(preparing)
             await bus.stop()
             mongo.close()
 

@@ -21,12 +21,10 @@ from shared.messaging.events import EventLog
 from shared.runtime.commands import CommandRunner
 from shared.runtime.figures import Figures
 from shared.runtime.http import create_app
-from shared.runtime.logs import logger
 from shared.runtime.mongo import Mongo, Session
 from shared.runtime.readiness import Readiness
 from shared.runtime.settings import Settings
-
-_log = logger(__name__)
+from shared.runtime.supervised import end, supervised
 
 SERVICE = "revenue"
 DESCRIPTION = "Money: agreements, the ledger of rebates, settlements with statements, community funds."
@@ -41,7 +39,7 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     own = RevenueSettings(**settings.model_dump())
     mongo = Mongo.connect(own, SERVICE)
     events = EventLog(mongo.db, SERVICE)
-    runner = CommandRunner(mongo, events, clock, own.command_secret(SERVICE))
+    runner = CommandRunner(mongo, events, clock, own.command_secret(SERVICE), metrics.COMMANDS)
     bus = Bus(own, SERVICE, mongo, events, clock)
     readiness = Readiness(mongo, [lambda: ensure_indexes(mongo.db), events.ensure_indexes, runner.ensure_indexes])
 
@@ -66,35 +64,26 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
         new_id=new_id,
     )
 
-    failed = False
-
     async def work() -> None:
-        nonlocal failed
-        try:
-            # Indexes first: a transaction must neither create a collection nor run without its unique keys.
-            await readiness.prepare()
-            await bus.start()
-            async with asyncio.TaskGroup() as tasks:
-                for part in (releaser, figures, verifier):
-                    tasks.create_task(part.run())
-        except Exception:
-            failed = True
-            _log.exception("the background work ended; the service reports itself as down")
-            raise
+        # Indexes first: a transaction must neither create a collection nor run without its unique keys.
+        await readiness.prepare()
+        await bus.start()
+        async with asyncio.TaskGroup() as tasks:
+            for part in (releaser, figures, verifier):
+                tasks.create_task(part.run())
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        working = asyncio.create_task(work(), name="revenue")
+        working = supervised(work(), "revenue", readiness.broken)
         try:
             yield
         finally:
-            working.cancel()
-            await asyncio.gather(working, return_exceptions=True)
+            await end(working)
             await bus.stop()
             mongo.close()
 
     async def ready() -> dict[str, str]:
-        return {"store": "down" if failed else await readiness.state(), "bus": bus.state}
+        return {"store": await readiness.state(), "bus": bus.state}
 
     app = create_app(SERVICE, DESCRIPTION, own, lifespan, ready)
     for router in (*commands.routers(desk), *reads.routers(desk)):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from services.training import metrics
@@ -18,15 +18,14 @@ from services.training.use_cases import ScheduleCourse, assess, certify, enrol, 
 from shared.contracts.envelope import Envelope
 from shared.contracts.fields import Area, City, Slug
 from shared.kernel.clock import Clock
-from shared.kernel.errors import Fault, ServiceError
+from shared.kernel.errors import Fault
 from shared.kernel.ids import ID_PATTERN, NewId
-from shared.runtime.commands import Accepted, CommandRunner, IdempotencyKey
-from shared.runtime.http import needs
+from shared.runtime.commands import Accepted, CommandRunner
 from shared.runtime.mongo import Session
 from shared.runtime.pages import LIMIT_DEFAULT, Cursor, Limit, Page, decode_cursor, encode_cursor
+from shared.runtime.routers import EntityPath, reading, writing
 
 EntityId = Annotated[str, Field(pattern=ID_PATTERN, max_length=40)]
-EntityPath = Annotated[str, Path(pattern=ID_PATTERN, max_length=40)]
 Work = Callable[[TrainingStore, datetime], Awaitable[Envelope]]
 
 
@@ -145,25 +144,12 @@ class Desk:
 
     async def run(self, request: Request, command: str, work: Work) -> tuple[Response, bool]:
         """Run a command and answer 201 `Accepted`; also whether it did something anew."""
-        done = False
 
-        async def once(session: Session) -> BaseModel:
-            nonlocal done
-            envelope = await work(self.store(session), self.clock())
-            done = True
-            return Accepted.of(envelope)
+        async def once(session: Session) -> Accepted:
+            return Accepted.of(await work(self.store(session), self.clock()))
 
-        try:
-            response = await self.runner.run(request, once)
-        except ServiceError as error:
-            metrics.COMMANDS.labels(command, error.code).inc()
-            raise
-        metrics.COMMANDS.labels(command, "accepted" if done else "repeated").inc()
-        return response, done
-
-
-async def _declares_key(_key: IdempotencyKey = None) -> None:
-    """The command runner reads the header; here it only becomes part of OpenAPI."""
+        response, answer = await self.runner.counted(request, command, once)
+        return response, answer is not None
 
 
 def routers(desk: Desk) -> list[APIRouter]:
@@ -172,7 +158,7 @@ def routers(desk: Desk) -> list[APIRouter]:
 
 
 def _course_commands(desk: Desk) -> APIRouter:
-    write = APIRouter(tags=["courses"], dependencies=[needs("write"), Depends(_declares_key)])
+    write = writing("courses")
 
     @write.post("/courses", status_code=201, response_model=Accepted)
     async def schedule(request: Request, body: CourseBody) -> Response:
@@ -209,7 +195,7 @@ def _course_commands(desk: Desk) -> APIRouter:
 
 
 def _certificate_commands(desk: Desk) -> APIRouter:
-    write = APIRouter(tags=["certificates"], dependencies=[needs("write"), Depends(_declares_key)])
+    write = writing("certificates")
 
     @write.post("/certificates", status_code=201, response_model=Accepted)
     async def issue(request: Request, body: CertificateBody) -> Response:
@@ -233,7 +219,7 @@ def _certificate_commands(desk: Desk) -> APIRouter:
 
 
 def _reads(desk: Desk) -> APIRouter:
-    read = APIRouter(tags=["courses"], dependencies=[needs("read")])
+    read = reading("courses")
 
     @read.get("/courses", response_model_exclude_none=True)
     async def list_courses(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from services.training import metrics
 from services.training.api import Desk, routers
 from services.training.config import TrainingSettings
 from services.training.handlers import CONSUMED, seekers_handler
@@ -18,12 +18,10 @@ from shared.messaging.bus import Bus
 from shared.messaging.events import EventLog
 from shared.runtime.commands import CommandRunner
 from shared.runtime.http import create_app
-from shared.runtime.logs import logger
 from shared.runtime.mongo import Mongo, Session
 from shared.runtime.readiness import Readiness
 from shared.runtime.settings import Settings
-
-_log = logger(__name__)
+from shared.runtime.supervised import end, supervised
 
 SERVICE = "training"
 DESCRIPTION = "Skill: courses with seats, enrolments, assessments, certificates."
@@ -38,7 +36,7 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     own = TrainingSettings(**settings.model_dump())
     mongo = Mongo.connect(own, SERVICE)
     events = EventLog(mongo.db, SERVICE)
-    runner = CommandRunner(mongo, events, clock, own.command_secret(SERVICE))
+    runner = CommandRunner(mongo, events, clock, own.command_secret(SERVICE), metrics.COMMANDS)
     bus = Bus(own, SERVICE, mongo, events, clock)
     readiness = Readiness(mongo, [lambda: ensure_indexes(mongo.db), events.ensure_indexes, runner.ensure_indexes])
 
@@ -47,32 +45,24 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
 
     bus.consume(CONSUMED, seekers_handler(mongo, store))
     desk = Desk(runner=runner, store=store, reads=MongoReads(mongo.db), clock=clock, new_id=new_id)
-    failed = False
 
     async def begin() -> None:
-        nonlocal failed
-        try:
-            # Indexes first: a transaction must neither create a collection nor run without its unique keys.
-            await readiness.prepare()
-            await bus.start()
-        except Exception:
-            failed = True
-            _log.exception("the start failed; the service reports itself as down")
-            raise
+        # Indexes first: a transaction must neither create a collection nor run without its unique keys.
+        await readiness.prepare()
+        await bus.start()
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        beginning = asyncio.create_task(begin(), name="training")
+        beginning = supervised(begin(), "training", readiness.broken)
         try:
             yield
         finally:
-            beginning.cancel()
-            await asyncio.gather(beginning, return_exceptions=True)
+            await end(beginning)
             await bus.stop()
             mongo.close()
 
     async def ready() -> dict[str, str]:
-        return {"store": "down" if failed else await readiness.state(), "bus": bus.state}
+        return {"store": await readiness.state(), "bus": bus.state}
 
     app = create_app(SERVICE, DESCRIPTION, own, lifespan, ready)
     for router in routers(desk):

@@ -35,6 +35,7 @@ from shared.runtime import metrics
 from shared.runtime.logs import logger
 from shared.runtime.mongo import Mongo
 from shared.runtime.settings import Settings
+from shared.runtime.supervised import end, supervised
 
 WATCH_S = 1.0
 """How often the broker's identity is asked for."""
@@ -104,8 +105,7 @@ class Bus:
 
     async def start(self) -> None:
         """Begin to connect, in the background."""
-        self._task = asyncio.create_task(self._supervise(), name="bus")
-        self._task.add_done_callback(self._ended)
+        self._task = supervised(self._supervise(), "bus", self._ended_by_defect)
 
     async def stop(self) -> None:
         """Finish the batch at hand, commit it, and disconnect."""
@@ -114,14 +114,10 @@ class Bus:
         if self._task is not None:
             done, _ = await asyncio.wait([self._task], timeout=STOP_TIMEOUT_S)
             if not done:
-                self._task.cancel()
-                await asyncio.gather(self._task, return_exceptions=True)
+                await end(self._task)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            self.state = "down"
-            _log.error("the bus ended by a defect", exc_info=error)
+    def _ended_by_defect(self) -> None:
+        self.state = "down"
 
     async def _supervise(self) -> None:
         while not self._stopping.is_set():

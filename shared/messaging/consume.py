@@ -8,6 +8,7 @@ one transaction, and raises to see the batch again when the store is gone.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -80,6 +81,9 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
         self._decode = decode
         self._service = service
         self._topics = list(topics)
+        self._meters = {
+            topic: (metrics.CONSUMED.labels(topic), metrics.APPLY_DELAY_SECONDS.labels(topic)) for topic in topics
+        }
         self._apply = apply
         self._dead_letters = dead_letters
         self._busy = asyncio.Lock()
@@ -150,10 +154,17 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
         await self._dead_letters.send(
             [Rejected(record_of[refusal.envelope.id], "refused", refusal.detail) for refusal in refusals]
         )
+        self._count(good)
+
+    def _count(self, good: Sequence[Received]) -> None:
+        """Count what came together; of each topic the oldest event stands for the delay of all."""
         now = datetime.now(UTC)
-        for record, envelope in good:
-            metrics.CONSUMED.labels(record.topic).inc()
-            metrics.APPLY_DELAY_SECONDS.labels(record.topic).observe(max((now - envelope.time).total_seconds(), 0))
+        counts = Counter(record.topic for record, _ in good)
+        oldest = {record.topic: envelope.time for record, envelope in reversed(good)}
+        for topic, count in counts.items():
+            consumed, delay = self._meters[topic]
+            consumed.inc(count)
+            delay.observe(max((now - oldest[topic]).total_seconds(), 0))
 
     async def _apply_singly(self, good: list[Received]) -> list[Refusal]:
         refusals: list[Refusal] = []

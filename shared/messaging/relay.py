@@ -9,6 +9,7 @@ generation does no harm.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 from aiokafka import AIOKafkaProducer
@@ -174,8 +175,9 @@ class Relay:
             {"_id": {"$in": [event["_id"] for event in batch]}}, {"$max": {"published": generation}}
         )
         now = self._clock()
+        for topic, count in Counter(event["topic"] for event in batch).items():
+            metrics.RELAYED.labels(topic).inc(count)
         for event in batch:
-            metrics.RELAYED.labels(event["topic"]).inc()
             metrics.RELAY_DELAY_SECONDS.observe(max((now - event["at"]).total_seconds(), 0))
         return len(batch)
 

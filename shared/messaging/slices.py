@@ -11,9 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from aiokafka import TopicPartition
@@ -29,6 +27,7 @@ from shared.messaging.partitions import Offsets, Partitions, Slice
 from shared.runtime import metrics
 from shared.runtime.logs import logger
 from shared.runtime.settings import Settings
+from shared.runtime.supervised import end
 
 SLICE_S = 0.002
 """Time that a slice aims at: a reader who comes meanwhile waits so long, well below the 5 ms of a good answer."""
@@ -129,8 +128,7 @@ class SliceConsumer(Consumer):
     async def _revoke(self) -> None:
         placing, self._placing = self._placing, None
         if placing is not None:
-            placing.cancel()
-            await asyncio.wait([placing])
+            await end(placing)
         async with self._busy:
             held, self._held = self._held, frozenset()
             self._next.clear()
@@ -267,15 +265,6 @@ class SliceConsumer(Consumer):
                 _log.warning("a topic begins anew at the broker", topic=record.topic, partition=record.partition)
             ends[key] = record.offset + 1
         return ends
-
-    def _count(self, good: Sequence[Received]) -> None:
-        """Count the slice; of each topic the oldest event stands for the delay of all, since they come together."""
-        now = datetime.now(UTC)
-        counts = Counter(record.topic for record, _ in good)
-        oldest = {record.topic: envelope.time for record, envelope in reversed(good)}
-        for topic, count in counts.items():
-            metrics.CONSUMED.labels(topic).inc(count)
-            metrics.APPLY_DELAY_SECONDS.labels(topic).observe(max((now - oldest[topic]).total_seconds(), 0))
 
     def _seek_back(self, records: Sequence[Record]) -> None:
         consumer = self._client()

@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import orjson
 from fastapi import Header, Request, Response
+from prometheus_client import Counter
 from pydantic import BaseModel, Field
 from pymongo import ASCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError
@@ -81,18 +83,23 @@ IdempotencyKey = Annotated[
 """Declare it as a parameter of each command route, so that it stands in OpenAPI."""
 
 
+Answer = TypeVar("Answer", bound=BaseModel)
+
+
 class CommandRunner:
     """Runs commands of one service.
 
     Args:
         secret: key of the input hashes (32 bytes); the same in all instances of the service.
+        outcomes: the service's counter of commands, with the labels `command` and `outcome`.
     """
 
-    def __init__(self, mongo: Mongo, events: EventLog, clock: Clock, secret: bytes) -> None:
+    def __init__(self, mongo: Mongo, events: EventLog, clock: Clock, secret: bytes, outcomes: Counter) -> None:
         self._mongo = mongo
         self._events = events
         self._clock = clock
         self._secret = secret
+        self._outcomes = outcomes
         self._answers = mongo.db["command_answers"]
 
     async def ensure_indexes(self) -> None:
@@ -100,10 +107,32 @@ class CommandRunner:
             [IndexModel([("at", ASCENDING)], name="expiry", expireAfterSeconds=int(KEY_RETENTION.total_seconds()))]
         )
 
+    async def counted(
+        self, request: Request, command: str, work: Callable[[Session], Awaitable[Answer]], status: int = 201
+    ) -> tuple[Response, Answer | None]:
+        """`run`, and count how it ended; the answer is `None` for a repetition, which does nothing anew.
+
+        Args:
+            command: the command's name, a label of the counter.
+        """
+        with self.counting(command) as count:
+            response, answer = await self.run(request, work, status)
+            count("repeated" if answer is None else "accepted")
+        return response, answer
+
+    @contextmanager
+    def counting(self, command: str) -> Iterator[Callable[[str], None]]:
+        """Count how a command ends: by the code of its error, or as told to the function that is given."""
+        try:
+            yield lambda outcome: self._outcomes.labels(command, outcome).inc()
+        except ServiceError as error:
+            self._outcomes.labels(command, error.code).inc()
+            raise
+
     async def run(
-        self, request: Request, work: Callable[[Session], Awaitable[BaseModel]], status: int = 201
-    ) -> Response:
-        """Run a command once and answer it; a repetition gets the first answer.
+        self, request: Request, work: Callable[[Session], Awaitable[Answer]], status: int = 201
+    ) -> tuple[Response, Answer | None]:
+        """Run a command once and answer it; a repetition gets the first answer, and `None` for what `work` returned.
 
         Args:
             request: the HTTP request; its key, method, path and body are what "the same command" means.
@@ -115,26 +144,28 @@ class CommandRunner:
         """
         key_hash, fingerprint = await self._named(request)
 
-        async def once(session: Session) -> tuple[int, bytes]:
+        async def once(session: Session) -> tuple[int, bytes, Answer | None]:
             known = await self._answers.find_one({"_id": key_hash}, session=session)
             if known is not None:
-                return _first_answer(known, fingerprint)
-            body = orjson.dumps((await work(session)).model_dump(mode="json", exclude_none=True))
+                return *_first_answer(known, fingerprint), None
+            answer = await work(session)
+            body = orjson.dumps(answer.model_dump(mode="json", exclude_none=True))
             await self._answers.insert_one(
                 {"_id": key_hash, "input": fingerprint, "status": status, "body": body, "at": self._clock()},
                 session=session,
             )
-            return status, body
+            return status, body, answer
 
+        answer: Answer | None
         try:
-            answered, body = await self._mongo.transaction(once)
+            answered, body, answer = await self._mongo.transaction(once)
         except DuplicateKeyError:
             known = await self._answers.find_one({"_id": key_hash})
             if known is None:
                 raise
-            answered, body = _first_answer(known, fingerprint)
+            (answered, body), answer = _first_answer(known, fingerprint), None
         self._events.wake()
-        return Response(body, status_code=answered, media_type="application/json")
+        return Response(body, status_code=answered, media_type="application/json"), answer
 
     async def first_answer(self, request: Request) -> Response | None:
         """The answer that this command was given before; `None` for one that has not been answered yet.

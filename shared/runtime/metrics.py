@@ -39,7 +39,7 @@ CONSUMED = Counter("mamapost_consumed_events_total", "Valid events applied.", ["
 APPLY_SECONDS = Histogram("mamapost_apply_batch_seconds", "Time to apply one batch and commit it.", buckets=_LATENCY_S)
 APPLY_DELAY_SECONDS = Histogram(
     "mamapost_apply_delay_seconds",
-    "From the moment of the change (ce_time) to its effect here; freshness end to end.",
+    "From the moment of the oldest change of a batch (ce_time) to its effect here; freshness end to end.",
     ["topic"],
     buckets=_LATENCY_S,
 )

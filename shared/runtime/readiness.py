@@ -27,6 +27,7 @@ class Readiness:
         self._mongo = mongo
         self._steps = steps
         self._prepared = False
+        self._broken = False
 
     async def prepare(self) -> None:
         """Run the steps, waiting for the database as long as it takes."""
@@ -47,8 +48,14 @@ class Readiness:
             else:
                 self._prepared = True
 
+    def broken(self) -> None:
+        """Show the service as `down` from now on: what it does in the background ended by a defect."""
+        self._broken = True
+
     async def state(self) -> str:
         """`starting`, `up` or `down`, as the health route shows it."""
+        if self._broken:
+            return "down"
         if not self._prepared:
             return "starting"
         try:

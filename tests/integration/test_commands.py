@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import httpx
 import pytest
 from fastapi import FastAPI, Request, Response
+from prometheus_client import CollectorRegistry, Counter
 from pydantic import BaseModel
 
 from deploy.local.engines import Engines
@@ -42,7 +43,8 @@ class Broken(BaseModel):
 class Desk:
     """One command on a real database: it stores a seeker and her event. `mood` says how it goes."""
 
-    def __init__(self, mongo: Mongo, client: httpx.AsyncClient) -> None:
+    def __init__(self, mongo: Mongo, client: httpx.AsyncClient, outcomes: Counter) -> None:
+        self._outcomes = outcomes
         self.mongo = mongo
         self.client = client
         self.mood = "well"
@@ -51,6 +53,11 @@ class Desk:
     async def post(self, key: str | None, body: str = "{}", path: str = "/seekers") -> httpx.Response:
         headers = {} if key is None else {"Idempotency-Key": key}
         return await self.client.post(path, content=body, headers=headers)
+
+    def outcomes(self) -> dict[str, float]:
+        """How many commands ended in which way."""
+        [counter] = self._outcomes.collect()
+        return {each.labels["outcome"]: each.value for each in counter.samples if each.name.endswith("_total")}
 
     async def effects(self) -> tuple[int, int, int]:
         """How many seekers, events and kept answers there are."""
@@ -62,7 +69,8 @@ class Desk:
 @pytest.fixture
 async def desk(settings: Settings, mongo: Mongo) -> AsyncIterator[Desk]:
     events = EventLog(mongo.db, "registry")
-    runner = CommandRunner(mongo, events, system_clock, secrets.token_bytes(32))
+    outcomes = Counter("commands", "A test.", ["command", "outcome"], registry=CollectorRegistry())
+    runner = CommandRunner(mongo, events, system_clock, secrets.token_bytes(32), outcomes)
     await events.ensure_indexes()
     await runner.ensure_indexes()
 
@@ -89,11 +97,12 @@ async def desk(settings: Settings, mongo: Mongo) -> AsyncIterator[Desk]:
     @app.post("/seekers")
     @app.post("/others")
     async def seekers(request: Request, idempotency_key: IdempotencyKey = None) -> Response:
-        return await runner.run(request, register)
+        response, _ = await runner.counted(request, "register", register)
+        return response
 
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        served = Desk(mongo, client)
+        served = Desk(mongo, client, outcomes)
         yield served
 
 
@@ -126,6 +135,7 @@ async def test_twenty_at_once_have_one_effect_and_one_answer(desk: Desk) -> None
     assert {answer.status_code for answer in answers} == {201}
     assert len({answer.content for answer in answers}) == 1
     assert await desk.effects() == (1, 1, 1)
+    assert desk.outcomes() == {"accepted": 1, "repeated": 19}
 
 
 async def test_twenty_inputs_at_once_under_one_key_have_one_winner(desk: Desk) -> None:
@@ -133,6 +143,7 @@ async def test_twenty_inputs_at_once_under_one_key_have_one_winner(desk: Desk) -
     answers = await asyncio.gather(*(desk.post(again, f'{{"n": {n}}}') for n in range(20)))
     assert sorted(answer.status_code for answer in answers) == [201] + [422] * 19
     assert await desk.effects() == (1, 1, 1)
+    assert desk.outcomes() == {"accepted": 1, "idempotency-key-reused": 19}
 
 
 async def test_another_key_is_another_command(desk: Desk) -> None:
@@ -184,6 +195,7 @@ async def test_what_failed_stored_nothing_and_frees_the_key(desk: Desk, mood: st
     desk.mood = "well"
     assert (await desk.post(again, '{"mended": true}')).status_code == 201
     assert await desk.effects() == (1, 1, 1)
+    assert desk.outcomes() == ({"full": 1, "accepted": 1} if mood == "full" else {"accepted": 1})
 
 
 async def test_a_client_that_goes_away_gets_all_or_nothing(desk: Desk) -> None:

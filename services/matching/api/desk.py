@@ -6,15 +6,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from fastapi import APIRouter, Depends, Request, Response
-from pydantic import BaseModel
+from fastapi import Request, Response
 
-from services.matching import metrics
 from shared.contracts.envelope import Envelope
 from shared.kernel.clock import Clock
-from shared.kernel.errors import ServiceError
-from shared.runtime.commands import Accepted, CommandRunner, IdempotencyKey
-from shared.runtime.http import needs
+from shared.runtime.commands import Accepted, CommandRunner
 from shared.runtime.mongo import Session
 
 Work = Callable[[Session, datetime], Awaitable[Envelope]]
@@ -30,26 +26,9 @@ class Desk:
 
     async def run(self, request: Request, command: str, work: Work) -> Response:
         """Run a command and answer 201 `Accepted`; a repetition gets the first answer."""
-        done: Envelope | None = None
 
-        async def once(session: Session) -> BaseModel:
-            nonlocal done
-            done = await work(session, self.clock())
-            return Accepted.of(done)
+        async def once(session: Session) -> Accepted:
+            return Accepted.of(await work(session, self.clock()))
 
-        try:
-            response = await self.runner.run(request, once)
-        except ServiceError as error:
-            metrics.COMMANDS.labels(command, error.code).inc()
-            raise
-        metrics.COMMANDS.labels(command, "repeated" if done is None else "accepted").inc()
+        response, _ = await self.runner.counted(request, command, once)
         return response
-
-
-async def _declares_key(_key: IdempotencyKey = None) -> None:
-    """The command runner reads the header; here it only becomes part of OpenAPI."""
-
-
-def writing(tag: str) -> APIRouter:
-    """A router of commands."""
-    return APIRouter(tags=[tag], dependencies=[needs("write"), Depends(_declares_key)])

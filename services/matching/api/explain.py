@@ -35,7 +35,7 @@ from services.matching.use_cases import helps
 from services.matching.use_cases.helps import WhatHelps
 from shared.contracts.matching import Parts as PartsPayload
 from shared.kernel.week import SLOTS_PER_DAY, time_of
-from shared.runtime.http import needs
+from shared.runtime.routers import reading
 
 
 class DayView(BaseModel):
@@ -125,7 +125,7 @@ class PostHelpAnswer(Helping):
 
 def router(reader: Reader) -> APIRouter:
     """The routes that explain."""
-    routes = APIRouter(tags=["matching"], dependencies=[needs("read")])
+    routes = reading("matching")
 
     @routes.get("/posts/{post_id}/seekers/{seeker_id}/why", response_model_exclude_none=True)
     async def why(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -10,8 +10,6 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel
 
-from services.matching import metrics
-from services.matching.api.desk import writing
 from services.matching.api.offer_forms import (
     AcceptBody,
     HiringBody,
@@ -40,13 +38,12 @@ from services.matching.ports import Declined, OfferChanges, OfferReads
 from shared.contracts.matching import OfferSettled
 from shared.contracts.position import Position
 from shared.kernel.clock import Clock, civil_day
-from shared.kernel.errors import ServiceError
 from shared.kernel.ids import ID_PATTERN
 from shared.kernel.week import mask_of
 from shared.runtime.commands import Accepted, CommandRunner
-from shared.runtime.http import needs
 from shared.runtime.mongo import Session
 from shared.runtime.pages import LIMIT_DEFAULT, Cursor, Limit, Page, decode_cursor, encode_cursor
+from shared.runtime.routers import reading, writing
 
 PostPath = Annotated[str, Path(pattern=ID_PATTERN, description="`pst-…`")]
 SeekerPath = Annotated[str, Path(pattern=ID_PATTERN, description="`skr-…`, a pseudonym")]
@@ -98,7 +95,7 @@ def _hiring_commands(desk: HiringDesk) -> APIRouter:
             )
             return hiring_view(hiring)
 
-        response = await _run(desk, request, "start-hiring", work)
+        response, _ = await desk.runner.counted(request, "start-hiring", work)
         desk.hirings.wake(post_id)
         return response
 
@@ -112,7 +109,7 @@ def _hiring_commands(desk: HiringDesk) -> APIRouter:
             hiring, written = await offering.cancel(desk.offers.book(session), post_id, desk.clock())
             return hiring_view(hiring)
 
-        response = await _run(desk, request, "cancel-hiring", work, status=200)
+        response, _ = await desk.runner.counted(request, "cancel-hiring", work, status=200)
         count(written)
         return response
 
@@ -142,13 +139,10 @@ def _answers(desk: HiringDesk) -> APIRouter:
     @write.post("/offers/{offer_id}/accept", status_code=201, response_model=SeatWon)
     async def accept(request: Request, offer_id: OfferPath, body: AcceptBody) -> Response:
         """Say yes: take the seat in the registry, if it is still free. 503: ask again, the yes is kept."""
-        try:
+        with desk.runner.counting("accept-offer") as count_as:
             first = await desk.runner.first_answer(request)
             response = first or await _accept(desk, request, offer_id, body)
-        except ServiceError as error:
-            metrics.COMMANDS.labels("accept-offer", error.code).inc()
-            raise
-        metrics.COMMANDS.labels("accept-offer", "repeated" if first else "accepted").inc()
+            count_as("repeated" if first else "accepted")
         return response
 
     @write.post("/offers/{offer_id}/refuse", status_code=201, response_model=Accepted)
@@ -161,7 +155,7 @@ def _answers(desk: HiringDesk) -> APIRouter:
             written, envelope = await answering.say_no(desk.offers.book(session), offer_id, desk.clock())
             return Accepted.of(envelope)
 
-        response = await _run(desk, request, "refuse-offer", work)
+        response, _ = await desk.runner.counted(request, "refuse-offer", work)
         count(written)
         for _, offer in written.offers:
             desk.hirings.wake(offer.post_id)
@@ -202,7 +196,7 @@ async def _accept(desk: HiringDesk, request: Request, offer_id: str, body: Accep
             placement_id=after.placement_id,
         )
 
-    response = await desk.runner.run(request, work)
+    response, _ = await desk.runner.run(request, work)
     count(written)
     desk.hirings.wake(asked.post_id)
     return response
@@ -231,7 +225,7 @@ def terms_of(body: AcceptBody, offer: Offer, now: datetime) -> Terms:
 
 
 def _reads(desk: HiringDesk) -> APIRouter:
-    read = APIRouter(tags=["instant hiring"], dependencies=[needs("read")])
+    read = reading("instant hiring")
 
     @read.get("/posts/{post_id}/offers", response_model_exclude_none=True)
     async def offers_of_post(
@@ -263,31 +257,6 @@ def _reads(desk: HiringDesk) -> APIRouter:
         return offer_view(found)
 
     return read
-
-
-async def _run(
-    desk: HiringDesk,
-    request: Request,
-    command: str,
-    work: Callable[[Session], Awaitable[BaseModel]],
-    status: int = 201,
-) -> Response:
-    """Run a command that is one transaction, and count how it ended."""
-    is_done = False
-
-    async def once(session: Session) -> BaseModel:
-        nonlocal is_done
-        answer = await work(session)
-        is_done = True
-        return answer
-
-    try:
-        response = await desk.runner.run(request, once, status)
-    except ServiceError as error:
-        metrics.COMMANDS.labels(command, error.code).inc()
-        raise
-    metrics.COMMANDS.labels(command, "accepted" if is_done else "repeated").inc()
-    return response
 
 
 def _views(offers: Sequence[Offer], limit: int) -> list[OfferView]:

@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.matching.api.desk import Desk, writing
+from services.matching.api.desk import Desk
 from services.matching.domain import Policy, Weights
 from services.matching.domain.policy import COMMUTE_MAX_M, POLICIES, WAITING_FULL_WEEKS, policy_on
 from services.matching.ports import PolicyReads, PolicyStore
@@ -18,8 +18,8 @@ from services.matching.use_cases.policies import adopt_policy
 from shared.contracts.fields import City
 from shared.kernel.clock import civil_day
 from shared.runtime.commands import Accepted
-from shared.runtime.http import needs
 from shared.runtime.mongo import Session
+from shared.runtime.routers import reading, writing
 
 CityPath = Annotated[City, Path(description="Division code.")]
 Whole = Annotated[int, Field(strict=True, ge=-(2**31), le=2**31)]
@@ -91,7 +91,7 @@ def router(
     """
     routes = APIRouter()
     write = writing("policies")
-    read = APIRouter(tags=["policies"], dependencies=[needs("read")])
+    read = reading("policies")
 
     @write.post("/cities/{city}/policies", status_code=201, response_model=Accepted)
     async def adopt(request: Request, city: CityPath, body: PolicyBody) -> Response:

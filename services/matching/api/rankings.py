@@ -23,8 +23,8 @@ from services.matching.api.reader import (
 from services.matching.domain import BEST_POSTS, TOP_SEEKERS, RankedPost, RankedSeeker
 from shared.contracts.fields import City
 from shared.contracts.matching import Parts as PartsPayload
-from shared.runtime.http import needs
 from shared.runtime.pages import LIMIT_DEFAULT, Cursor, Limit, Page, decode_cursor, encode_cursor
+from shared.runtime.routers import reading
 
 CityFilter = Annotated[City | None, Query(description="Division code; absent: all cities.")]
 WithParts = Annotated[bool, Query(description="Whether each score is given with its parts.")]
@@ -84,7 +84,7 @@ class BestPostsPage(Page[SeekerPosts], Fresh):
 
 def router(reader: Reader) -> APIRouter:
     """The routes of rankings."""
-    routes = APIRouter(tags=["matching"], dependencies=[needs("read")])
+    routes = reading("matching")
 
     @routes.get("/posts/{post_id}/ranking")
     async def ranking(

@@ -16,6 +16,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import ServiceError
 from shared.messaging.bus import Bus
 from shared.runtime.logs import logger
+from shared.runtime.supervised import supervised
 
 LOAD_PAUSE_S = 1.0
 """Pause before the start is tried again, so that a lost database is not hammered."""
@@ -57,8 +58,7 @@ class Ticker:
 
     def start(self) -> None:
         """Begin, in the background, so that the service can say that it is starting."""
-        self._task = asyncio.create_task(self._run(), name="ticker")
-        self._task.add_done_callback(self._ended)
+        self._task = supervised(self._run(), "ticker", self._ended_by_defect)
 
     async def stop(self) -> None:
         """End after the transaction at hand."""
@@ -66,11 +66,8 @@ class Ticker:
         if self._task is not None:
             await asyncio.wait([self._task])
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            self.state = "down"
-            _log.error("publishing ended by a defect", exc_info=error)
+    def _ended_by_defect(self) -> None:
+        self.state = "down"
 
     async def _run(self) -> None:
         # Compiling takes a minute on a machine that never did it; the event loop goes on answering meanwhile.

@@ -26,6 +26,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import ServiceError
 from shared.kernel.ids import NewId
 from shared.runtime.logs import logger
+from shared.runtime.supervised import supervised
 
 LOOKS_MAX = 100
 """Hirings that one tick writes to: about half a second of transactions, during which readers are served."""
@@ -95,8 +96,7 @@ class Hirings:
 
     def start(self, prepared: asyncio.Future[None]) -> None:
         """Begin, in the background, once the store is prepared."""
-        self._task = asyncio.create_task(self._run(prepared), name="instant hiring")
-        self._task.add_done_callback(self._ended)
+        self._task = supervised(self._run(prepared), "instant hiring", self._ended_by_defect)
 
     async def stop(self) -> None:
         """End after the step at hand; a request to the registry is given up, and finished after the next start."""
@@ -111,11 +111,8 @@ class Hirings:
         self._nobody.pop(post_id, None)
         self._due.set()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            self.state = "down"
-            _log.error("instant hiring ended by a defect", exc_info=error)
+    def _ended_by_defect(self) -> None:
+        self.state = "down"
 
     async def _run(self, prepared: asyncio.Future[None]) -> None:
         stopped = asyncio.create_task(self._stopped.wait())

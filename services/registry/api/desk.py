@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import Request, Response
 from pydantic import BaseModel
 
-from services.registry import metrics
 from services.registry.api.turns import Turns
 from services.registry.ports import Entity, RegistryReader, RegistryStore
 from shared.contracts.envelope import Envelope
 from shared.kernel.clock import Clock
-from shared.kernel.errors import ServiceError
-from shared.kernel.ids import ID_PATTERN, NewId
-from shared.runtime.commands import Accepted, CommandRunner, IdempotencyKey
-from shared.runtime.http import needs
+from shared.kernel.ids import NewId
+from shared.runtime.commands import Accepted, CommandRunner
 from shared.runtime.mongo import Session
 from shared.runtime.pages import Page, decode_cursor, encode_cursor
 
@@ -26,7 +23,6 @@ Work = Callable[[RegistryStore, datetime], Awaitable[Envelope]]
 Answer = TypeVar("Answer", bound=BaseModel)
 Found = TypeVar("Found", bound=Entity)
 View = TypeVar("View", bound=BaseModel)
-EntityPath = Annotated[str, Path(pattern=ID_PATTERN, max_length=40)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +63,9 @@ class Desk:
         status: int,
     ) -> tuple[Response, Answer | None]:
         """Run a command with an answer of its own; the answer is `None` for a repetition, which does nothing anew."""
-        done: Answer | None = None
-
-        async def once(session: Session) -> BaseModel:
-            nonlocal done
-            done = await work(self.store(session), self.clock())
-            return done
-
-        try:
-            response = await self.runner.run(request, once, status)
-        except ServiceError as error:
-            metrics.COMMANDS.labels(command, error.code).inc()
-            raise
-        metrics.COMMANDS.labels(command, "repeated" if done is None else "accepted").inc()
-        return response, done
+        return await self.runner.counted(
+            request, command, lambda session: work(self.store(session), self.clock()), status
+        )
 
 
 async def page_of(
@@ -97,17 +82,3 @@ async def page_of(
         items=[view(entity) for entity in found[:limit]],
         next=encode_cursor(name, found[limit - 1].id) if more else None,
     )
-
-
-async def _declares_key(_key: IdempotencyKey = None) -> None:
-    """The command runner reads the header; here it only becomes part of OpenAPI."""
-
-
-def writing(tag: str) -> APIRouter:
-    """A router of commands."""
-    return APIRouter(tags=[tag], dependencies=[needs("write"), Depends(_declares_key)])
-
-
-def reading(tag: str) -> APIRouter:
-    """A router of lists and lookups."""
-    return APIRouter(tags=[tag], dependencies=[needs("read")])

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from services.registry.api.desk import Desk, EntityPath, page_of, reading, writing
+from services.registry.api.desk import Desk, page_of
 from services.registry.api.views import (
     CommunityView,
     EmployerView,
@@ -21,6 +21,7 @@ from shared.contracts.fields import City
 from shared.kernel.errors import Fault
 from shared.runtime.commands import Accepted
 from shared.runtime.pages import LIMIT_DEFAULT, Cursor, Limit, Page
+from shared.runtime.routers import EntityPath, reading, writing
 
 
 def routers(desk: Desk) -> list[APIRouter]:

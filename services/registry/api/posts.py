@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request, Response
 
 from services.registry.api.bulk import BulkReport, run_bulk, upload_docs
-from services.registry.api.desk import Desk, EntityPath, page_of, reading, writing
+from services.registry.api.desk import Desk, page_of
 from services.registry.api.uploads import POST_COLUMNS
 from services.registry.api.views import PostView, post_view
 from services.registry.errors import PostUnknown
@@ -21,6 +21,7 @@ from shared.contracts.fields import Area, City
 from shared.kernel.errors import Fault
 from shared.runtime.commands import Accepted
 from shared.runtime.pages import LIMIT_DEFAULT, Cursor, Limit, Page
+from shared.runtime.routers import EntityPath, reading, writing
 
 
 def routers(desk: Desk) -> list[APIRouter]:

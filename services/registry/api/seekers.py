@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from services.registry import metrics
 from services.registry.api.bulk import BulkReport, run_bulk, upload_docs
-from services.registry.api.desk import Desk, EntityPath, page_of, reading, writing
+from services.registry.api.desk import Desk, page_of
 from services.registry.api.uploads import SEEKER_COLUMNS
 from services.registry.api.views import PersonView, SeekerView, person_view, seeker_view
 from services.registry.errors import SeekerUnknown
@@ -25,6 +25,7 @@ from shared.runtime.commands import Accepted
 from shared.runtime.http import needs
 from shared.runtime.logs import logger
 from shared.runtime.pages import LIMIT_DEFAULT, Cursor, Limit, Page
+from shared.runtime.routers import EntityPath, reading, writing
 
 _log = logger(__name__)
 

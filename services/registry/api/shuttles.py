@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from services.registry.api.desk import Desk, EntityPath, page_of, reading, writing
+from services.registry.api.desk import Desk, page_of
 from services.registry.api.views import ShuttleView, shuttle_view
 from services.registry.errors import ShuttleUnknown
 from services.registry.use_cases import commands, shuttles
@@ -12,6 +12,7 @@ from shared.contracts.fields import City
 from shared.kernel.errors import Fault
 from shared.runtime.commands import Accepted
 from shared.runtime.pages import LIMIT_DEFAULT, Cursor, Limit, Page
+from shared.runtime.routers import EntityPath, reading, writing
 
 
 def routers(desk: Desk) -> list[APIRouter]:

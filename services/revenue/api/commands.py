@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.revenue.api.desk import Desk, EntityPath, writing
+from services.revenue.api.desk import Desk
 from services.revenue.domain.agreements import Pair
 from services.revenue.ports import Signatories
 from services.revenue.use_cases.settle import SettleMonth, settle_month
@@ -17,6 +17,7 @@ from services.revenue.use_cases.spend import SpendFromFund, spend_from_fund
 from shared.contracts.fields import Month
 from shared.kernel.ids import ID_PATTERN
 from shared.runtime.commands import Accepted
+from shared.runtime.routers import EntityPath, writing
 
 EntityId = Annotated[str, Field(pattern=ID_PATTERN, max_length=40)]
 Office = Annotated[str, Field(min_length=1, max_length=100, description="Name of an office, never of a person.")]

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
 from services.revenue import metrics
-from services.revenue.api.desk import Desk, EntityPath, reading
+from services.revenue.api.desk import Desk
 from services.revenue.api.views import (
     AgreementView,
     EntryView,
@@ -37,6 +37,7 @@ from shared.contracts.fields import City, Month
 from shared.kernel.errors import Fault
 from shared.kernel.ids import ID_PATTERN
 from shared.runtime.pages import LIMIT_DEFAULT, Cursor, CursorInvalid, Limit, Page, decode_cursor, encode_cursor
+from shared.runtime.routers import EntityPath, reading
 
 EntityQuery = Annotated[str | None, Query(pattern=ID_PATTERN, max_length=40)]
 

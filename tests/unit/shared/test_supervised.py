@@ -1,0 +1,58 @@
+"""Work in the background: its end by a defect is logged and shown, any other end is not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from shared.runtime.supervised import end, supervised
+
+
+async def _ends() -> None:
+    await asyncio.sleep(0)
+
+
+async def _breaks() -> None:
+    await asyncio.sleep(0)
+    raise RuntimeError("a defect")
+
+
+async def _goes_on() -> None:
+    await asyncio.Event().wait()
+
+
+async def _told(work: Coroutine[Any, Any, None]) -> tuple[asyncio.Task[None], list[str]]:
+    """The task when it has ended, or has had the time to, and the defects that were told of it."""
+    told: list[str] = []
+    task = supervised(work, "a test", lambda: told.append("defect"))
+    await asyncio.wait([task], timeout=0.01)
+    await asyncio.sleep(0)  # callbacks of a task run in the turn after its end
+    return task, told
+
+
+async def test_a_defect_is_logged_with_its_cause_and_shown() -> None:
+    with capture_logs() as logs:
+        task, told = await _told(_breaks())
+    assert told == ["defect"]
+    [line] = logs
+    assert (line["log_level"], line["work"]) == ("error", "a test")
+    assert line["exc_info"] is task.exception()
+
+
+@pytest.mark.parametrize("work", [_ends, _goes_on])
+async def test_an_end_without_a_defect_is_silent(work: Any) -> None:
+    with capture_logs() as logs:
+        task, told = await _told(work())
+        await end(task)
+    assert task.done()
+    assert (told, logs) == ([], [])
+
+
+async def test_the_end_of_work_that_broke_raises_nothing() -> None:
+    task, told = await _told(_breaks())
+    await end(task)
+    assert told == ["defect"]
