@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from services.revenue import metrics
-from services.revenue.api import commands, reads
+from services.revenue.api import commands, reads, statements
 from services.revenue.api.desk import Desk
 from services.revenue.config import RevenueSettings
 from services.revenue.handlers import CONSUMED, Ledger, Releaser, Verifier
@@ -86,6 +86,6 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
         return {"store": await readiness.state(), "bus": bus.state}
 
     app = create_app(SERVICE, DESCRIPTION, own, lifespan, ready)
-    for router in (*commands.routers(desk), *reads.routers(desk)):
+    for router in (*commands.routers(desk), *reads.routers(desk), *statements.routers(desk)):
         app.include_router(router)
     return app

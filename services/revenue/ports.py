@@ -166,6 +166,10 @@ class LedgerReads(Protocol):
 
     async def settlement(self, settlement_id: str) -> Settlement | None: ...
 
+    async def latest_agreement(self, pair: Pair) -> Signed | None:
+        """The newest version of a pair."""
+        ...
+
     def statement_lines(self, settlement: Settlement) -> AsyncIterator[Entry]:
         """Entries of a statement, in ledger order."""
         ...

@@ -49,7 +49,7 @@ ROOMS = {
     ),
     # Routes read through ports and show what they find, so they see entities; they do not reach the store.
     "api": _door(
-        own="use_cases hiring ownership position domain ports errors metrics facts",
+        own="use_cases hiring ownership paper position domain ports errors metrics facts",
         shared="kernel contracts runtime",
         others="fastapi starlette pydantic orjson",
     ),
@@ -76,6 +76,8 @@ MORE_ROOMS = {
     ("matching", "hiring"): _door(own="domain ports errors metrics", shared="kernel contracts runtime"),
     # The registry over HTTP: the single authority on seats. No other room speaks to another service.
     ("matching", "registry"): _door(own="domain ports errors", shared="kernel", others="httpx orjson"),
+    # Statements and funds as people read them: pages, PDF, pictures. The font is data of its package.
+    ("revenue", "paper"): _door(own="domain", shared="kernel", others="jinja2 reportlab"),
     # Personal data at rest: cryptography stands nowhere else.
     ("registry", "vault"): _door(others="cryptography"),
 }

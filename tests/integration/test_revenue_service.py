@@ -95,6 +95,11 @@ async def test_from_shift_to_fund(fresh_broker: Engines, settings: Settings, mon
         assert settled["amount_fen"] == 960
         told = await revenue.get(f"/settlements/{settlement}/statement")
         assert (len(told["lines"]), told["sum_fen_e4"], told["amount_fen"]) == (4, total, 960)
+        for form, begins in (("text/html", b"<!doctype html>"), ("application/pdf", b"%PDF-")):
+            for path in (f"/settlements/{settlement}/statement", f"/settlements/{settlement}/statement/public"):
+                paper = await revenue.http.get(path, headers={"Accept": form})
+                assert (paper.status_code, paper.headers["content-type"].split(";")[0]) == (200, form)
+                assert paper.content.startswith(begins)
 
         fund = f"/communities/{town.community_id}"
         body = {"category": "lighting", "amount_fen": 600, "purpose": "six LED lights", "receipt_hash": RECEIPT}

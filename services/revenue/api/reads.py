@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
-import orjson
-from fastapi import APIRouter, Header, Query, Response
-from fastapi.responses import StreamingResponse
+from fastapi import APIRouter, Query
 
 from services.revenue import metrics
 from services.revenue.api.desk import Desk
+from services.revenue.api.statements import known_settlement
 from services.revenue.api.views import (
     AgreementView,
     EntryView,
     FundView,
     SettlementView,
-    StatementView,
     SuspendedView,
     VerificationView,
     agreement_view,
     entry_view,
     fund_view,
-    line_view,
     movement_view,
     settlement_view,
     suspended_view,
     verification_view,
 )
 from services.revenue.domain.funds import Fund
-from services.revenue.domain.settlements import HEADER, Settlement, line_of, total_lines
-from services.revenue.errors import CommunityUnknown, SettlementUnknown
-from services.revenue.ports import LedgerReads
+from services.revenue.errors import CommunityUnknown
 from services.revenue.use_cases.verify import verify_city, verify_ledger
 from shared.contracts.fields import City, Month
 from shared.kernel.errors import Fault
@@ -40,9 +34,6 @@ from shared.runtime.pages import LIMIT_DEFAULT, Cursor, CursorInvalid, Limit, Pa
 from shared.runtime.routers import EntityPath, reading
 
 EntityQuery = Annotated[str | None, Query(pattern=ID_PATTERN, max_length=40)]
-
-STREAM_CHUNK = 500
-"""Lines of a statement that are sent together: some 100 kB."""
 
 
 def routers(desk: Desk) -> list[APIRouter]:
@@ -95,60 +86,9 @@ def _settlements(desk: Desk) -> APIRouter:
     @read.get("/settlements/{settlement_id}")
     async def get_settlement(settlement_id: EntityPath) -> SettlementView:
         """One settled month."""
-        return settlement_view(await _settlement(desk.reads, settlement_id))
-
-    @read.get(
-        "/settlements/{settlement_id}/statement",
-        response_model=StatementView,
-        responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
-    )
-    async def get_statement(
-        settlement_id: EntityPath, accept: Annotated[str, Header(max_length=500)] = "application/json"
-    ) -> Response:
-        """The statement with every line: JSON, or with `Accept: text/csv` the form that `statement_hash` is of."""
-        settlement = await _settlement(desk.reads, settlement_id)
-        if "text/csv" in accept.lower():
-            return StreamingResponse(
-                _statement_csv(desk.reads, settlement),
-                media_type="text/csv",
-                headers={"Content-Disposition": f'attachment; filename="{settlement_id}.csv"'},
-            )
-        return StreamingResponse(_statement_json(desk.reads, settlement), media_type="application/json")
+        return settlement_view(await known_settlement(desk.reads, settlement_id))
 
     return read
-
-
-async def _settlement(reads: LedgerReads, settlement_id: str) -> Settlement:
-    found = await reads.settlement(settlement_id)
-    if found is None:
-        raise SettlementUnknown("there is no such settlement", Fault("settlement_id", "the id of a settlement"))
-    return found
-
-
-async def _statement_csv(reads: LedgerReads, settlement: Settlement) -> AsyncIterator[str]:
-    lines = [HEADER]
-    async for entry in reads.statement_lines(settlement):
-        lines.append(line_of(entry))
-        if len(lines) == STREAM_CHUNK:
-            yield "".join(lines)
-            lines.clear()
-    yield "".join([*lines, *total_lines(settlement)])
-
-
-async def _statement_json(reads: LedgerReads, settlement: Settlement) -> AsyncIterator[bytes]:
-    head = settlement_view(settlement).model_dump_json().encode()
-    yield head[:-1] + b',"lines":['
-    lines: list[bytes] = []
-    sent = False
-    async for entry in reads.statement_lines(settlement):
-        lines.append(orjson.dumps(line_view(entry).model_dump(mode="json")))
-        if len(lines) == STREAM_CHUNK:
-            yield (b"," if sent else b"") + b",".join(lines)
-            sent = True
-            lines.clear()
-    if lines:
-        yield (b"," if sent else b"") + b",".join(lines)
-    yield b"]}"
 
 
 def _funds(desk: Desk) -> APIRouter:

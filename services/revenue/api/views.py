@@ -12,6 +12,7 @@ from services.revenue.domain.audit import Audit
 from services.revenue.domain.funds import Fund
 from services.revenue.domain.ledger import Entry, Link
 from services.revenue.domain.settlements import Settlement
+from services.revenue.domain.statements import Statement
 from services.revenue.ports import Movement, Signed
 from shared.kernel.clock import month_of
 from shared.runtime.pages import Page
@@ -136,6 +137,42 @@ def line_view(entry: Entry) -> LineView:
         base_fen=rebate.base_fen,
         rate_bp=rebate.rate_bp,
         amount_fen_e4=entry.amount_fen_e4,
+    )
+
+
+class GroupView(BaseModel):
+    """Lines under one version of the agreement, worked in one month; absent: several, put together."""
+
+    agreement_version: int | None
+    worked_month: str | None
+    lines: int
+    base_fen: int
+    amount_fen_e4: int
+
+
+class PublicStatementView(SettlementView):
+    """A settlement in groups of at least five lines: what everybody may read."""
+
+    employer: Annotated[str, Field(description="The office that signed for the employer.")]
+    community: Annotated[str, Field(description="The office that signed for the community.")]
+    groups: list[GroupView]
+
+
+def public_statement_view(statement: Statement) -> PublicStatementView:
+    return PublicStatementView(
+        **settlement_view(statement.settlement).model_dump(),
+        employer=statement.employer,
+        community=statement.community,
+        groups=[
+            GroupView(
+                agreement_version=group.agreement_version or None,
+                worked_month=group.worked_month or None,
+                lines=group.lines,
+                base_fen=group.base_fen,
+                amount_fen_e4=group.amount_fen_e4,
+            )
+            for group in statement.groups
+        ],
     )
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from pymongo import ASCENDING
+from pymongo import ASCENDING, DESCENDING
 
 from services.revenue.domain.accrual import Shift
-from services.revenue.domain.agreements import Agreement
+from services.revenue.domain.agreements import Agreement, Pair
 from services.revenue.domain.funds import Fund, Spending
 from services.revenue.domain.ledger import Entry, Link
 from services.revenue.domain.settlements import Settlement
@@ -48,6 +48,10 @@ class MongoReads:
     async def settlement(self, settlement_id: str) -> Settlement | None:
         document = await self._db["settlements"].find_one({"_id": settlement_id})
         return settlement_of(document) if document else None
+
+    async def latest_agreement(self, pair: Pair) -> Signed | None:
+        document = await self._db["agreements"].find_one({"pair": pair.key}, sort=[("version", DESCENDING)])
+        return signed_of(document) if document else None
 
     async def statement_lines(self, settlement: Settlement) -> AsyncIterator[Entry]:
         wanted = {
