@@ -18,7 +18,7 @@ from rich.table import Table
 
 from deploy.local.errors import LocalRunError
 from shared.contracts.topics import TOPICS
-from shared.runtime import logs
+from shared.runtime import logs, server
 from shared.runtime.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -58,7 +58,7 @@ def serve(
         served = importlib.import_module(f"services.{service.value}.app").create(settings)
     except (ValidationError, ValueError, OSError) as error:
         _fail(f"{service.value} cannot start: {_readable(error)}")
-    uvicorn.run(
+    config = uvicorn.Config(
         served,
         host=settings.host,
         port=settings.port,
@@ -67,6 +67,8 @@ def serve(
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=STOP_TIMEOUT_S,
     )
+    if not server.serve(served, config):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -38,6 +38,7 @@ from shared.kernel.ids import new_id
 from shared.messaging.bus import Bus
 from shared.messaging.events import EventLog
 from shared.runtime.commands import CommandRunner
+from shared.runtime.feeds import feeds
 from shared.runtime.http import create_app
 from shared.runtime.mongo import Mongo, Session
 from shared.runtime.readiness import Readiness
@@ -155,4 +156,5 @@ def create(
         )
     )
     app.include_router(policy_router(Desk(runner, clock), policies, MongoPolicyReads(mongo.db)))
+    app.include_router(feeds(SERVICE, mongo, events))
     return app

@@ -17,6 +17,7 @@ from shared.kernel.ids import new_id
 from shared.messaging.bus import Bus
 from shared.messaging.events import EventLog
 from shared.runtime.commands import CommandRunner
+from shared.runtime.feeds import feeds
 from shared.runtime.http import create_app
 from shared.runtime.mongo import Mongo, Session
 from shared.runtime.readiness import Readiness
@@ -67,4 +68,5 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     app = create_app(SERVICE, DESCRIPTION, own, lifespan, ready)
     for router in routers(desk):
         app.include_router(router)
+    app.include_router(feeds(SERVICE, mongo, events))
     return app

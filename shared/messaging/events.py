@@ -1,7 +1,8 @@
 """A service's own events: append-only, written in the transaction of the state they tell of. This is the outbox.
 
 Each event stands here for ever, so a lost broker can be refilled (promise 2). The relay notes in `published` the
-generation of the broker that has acknowledged it (0: none yet); nothing else of an event ever changes.
+generation of the broker that has acknowledged it (0: none yet), the feed once in `feed_round` which round it belongs
+to (`feed.py`); nothing else of an event ever changes.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from shared.contracts.envelope import Envelope, encode
 from shared.contracts.fields import Event
 from shared.kernel.ids import new_id
 from shared.runtime.mongo import Database, Document, Session
+
+_STAMPED = {"feed_round": {"$gt": 0}}
 
 
 class EventLog:
@@ -39,6 +42,24 @@ class EventLog:
                     [("topic", ASCENDING), ("entity_id", ASCENDING), ("version", ASCENDING)],
                     name="position",
                     unique=True,
+                ),
+                # Three for the feed: what it has yet to stamp, its order, and each entity's versions up to a place.
+                IndexModel([("version", ASCENDING)], name="feed_pending", partialFilterExpression={"feed_round": None}),
+                IndexModel(
+                    [("topic", ASCENDING), ("feed_round", ASCENDING), ("version", ASCENDING), ("_id", ASCENDING)],
+                    name="feed",
+                    partialFilterExpression=_STAMPED,
+                ),
+                IndexModel(
+                    [
+                        ("topic", ASCENDING),
+                        ("entity_id", ASCENDING),
+                        ("version", ASCENDING),
+                        ("feed_round", ASCENDING),
+                        ("_id", ASCENDING),
+                    ],
+                    name="feed_entities",
+                    partialFilterExpression=_STAMPED,
                 ),
             ]
         )

@@ -1,7 +1,8 @@
 """Bearer tokens with scopes.
 
-The tokens file holds one token a line: `<sha-256 of the token, hex> <name of the holder> <scope>[,<scope>...]`. Only
-the hash is kept, so a leaked file opens nothing. Without a tokens file a service refuses to start, unless it listens
+The tokens file holds one token a line: `<sha-256 of the token, hex> <name of the holder> <scope>[,<scope>...]`, and
+after it, where the token is not for ever, the moment it ends: `2027-01-01T00:00:00+08:00`. Only the hash is kept, so a
+leaked file opens nothing. Without a tokens file a service refuses to start, unless it listens
 on loopback only.
 """
 
@@ -10,15 +11,19 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar, Literal, get_args
 
 from shared.kernel.errors import Kind, ServiceError
 
-Scope = Literal["read", "write", "personal"]
-"""`read` pseudonymous data, `write` commands, `personal` the person behind a pseudonym."""
+Scope = Literal["read", "write", "personal", "restricted"]
+"""`read` pseudonymous data, `write` commands, `personal` the person behind a pseudonym, `restricted` the feeds of
+restricted topics, which name a pseudonym together with earnings or hours."""
 
 _HASH = re.compile(r"[0-9a-f]{64}")
+
+_LINE = "expected `<sha-256> <name> <scope>[,<scope>] [<end, RFC 3339 with an offset>]`"
 
 TOKENS_MAX = 10_000
 """Lines of a tokens file: one a holder; a city has some hundred."""
@@ -30,6 +35,7 @@ class Holder:
 
     name: str
     scopes: frozenset[Scope]
+    expires_at: datetime | None = None
 
 
 class Unauthorized(ServiceError):
@@ -37,6 +43,12 @@ class Unauthorized(ServiceError):
 
     code: ClassVar[str] = "unauthorized"
     kind: ClassVar[Kind] = "forbidden"
+
+
+class TokenExpired(Unauthorized):
+    """The token was good until the moment that the tokens file sets; ask for a new one."""
+
+    code: ClassVar[str] = "token-expired"
 
 
 class Forbidden(ServiceError):
@@ -67,6 +79,7 @@ class Tokens:
 
         Raises:
             Unauthorized: no such token.
+            TokenExpired: its time is over.
         """
         if self._holders is None:
             return LOOPBACK
@@ -74,6 +87,8 @@ class Tokens:
         found = self._holders.get(hash_of(token.strip())) if scheme.lower() == "bearer" else None
         if found is None:
             raise Unauthorized("expected `Authorization: Bearer <token>` with a known token")
+        if found.expires_at is not None and found.expires_at <= datetime.now(UTC):
+            raise TokenExpired(f"the token expired at {found.expires_at.isoformat()}")
         return found
 
 
@@ -92,8 +107,25 @@ def _read(file: Path) -> dict[str, Holder]:
         if not line.strip() or line.startswith("#"):
             continue
         parts = line.split()
-        scopes = frozenset(scope for scope in known if len(parts) == 3 and scope in parts[2].split(","))
-        if len(parts) != 3 or not _HASH.fullmatch(parts[0]) or len(scopes) != len(set(parts[2].split(","))):
-            raise ValueError(f"{file}:{number}: expected `<sha-256> <name> <scope>[,<scope>]`")
-        holders[parts[0]] = Holder(parts[1], scopes)
+        if len(parts) not in (3, 4) or not _HASH.fullmatch(parts[0]):
+            raise ValueError(f"{file}:{number}: {_LINE}")
+        scopes = frozenset(scope for scope in known if scope in parts[2].split(","))
+        if len(scopes) != len(set(parts[2].split(","))):
+            raise ValueError(f"{file}:{number}: {_LINE}")
+        holders[parts[0]] = Holder(parts[1], scopes, _end(parts[3], f"{file}:{number}") if len(parts) == 4 else None)
     return holders
+
+
+def _end(text: str, where: str) -> datetime:
+    """A moment with its offset.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        end = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{where}: {_LINE}") from None
+    if end.tzinfo is None:
+        raise ValueError(f"{where}: {_LINE}")
+    return end

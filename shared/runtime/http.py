@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
@@ -99,6 +100,8 @@ def create_app(
         separate_input_output_schemas=False,
     )
     app.state.tokens = Tokens(settings.tokens_file, host=settings.host)
+    # Set by the server before it waits for its connections (mamapost.cli), so that streams can end by themselves.
+    app.state.stopping = asyncio.Event()
     app.add_middleware(_Edge)
     _add_problem_handlers(app)
 

@@ -51,3 +51,12 @@ FIGURES_READ = Gauge(
     "mamapost_figures_read_timestamp_seconds",
     "When the figures of the programme were last counted (registry, revenue); long ago: the store is away or too slow.",
 )
+FEED_EVENTS = Counter(
+    "mamapost_feed_events_total", "Events given over HTTP as `page`, `stream` or `snapshot`.", ["topic", "kind"]
+)
+FEED_OPEN = Gauge("mamapost_feed_open", "Streams and snapshots open now; at 100 new ones are refused.")
+FEED_RESUMES = Counter(
+    "mamapost_feed_resumes_total",
+    "Streams whose reader was asked to connect again: many `stalled` are readers too slow for their topic.",
+    ["reason"],
+)

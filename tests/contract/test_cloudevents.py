@@ -12,6 +12,7 @@ from cloudevents.core.v1.event import CloudEvent
 
 from shared.contracts.envelope import decode, encode
 from shared.contracts.examples import EXAMPLES
+from shared.messaging.feed import structured
 
 topics = pytest.mark.parametrize("topic", EXAMPLES)
 
@@ -47,3 +48,14 @@ def test_we_read_what_the_sdk_writes(topic: str) -> None:
     times = [dict(headers)["ce_time"].decode() for headers in (ours.headers, written.headers.items())]
     assert datetime.fromisoformat(times[0]) == datetime.fromisoformat(times[1])
     assert {**dict(ours.headers), "ce_time": b""} == {**written.headers, "ce_time": b""}
+
+
+@topics
+def test_the_feed_says_in_one_document_what_kafka_says_in_headers_and_value(topic: str) -> None:
+    message = encode(EXAMPLES[topic])
+    binary = from_binary(KafkaMessage(dict(message.headers), None, message.value), JSONFormat())
+    line = structured({name: value.decode() for name, value in message.headers}, message.value)
+    read = JSONFormat().read(CloudEvent, line)
+    assert b"\n" not in line
+    assert read.get_data() == binary.get_data() == json.loads(message.value)
+    assert read.get_attributes() == binary.get_attributes()

@@ -102,7 +102,7 @@ def codes_table(service: str) -> str:
     for error in _subclasses(ServiceError):
         code = error.__dict__.get("code")
         if error.__module__.startswith(prefix) and code is not None and code not in INTERNAL | EDGE_ONLY.keys():
-            status = 401 if error is Unauthorized else STATUS[error.kind]
+            status = 401 if issubclass(error, Unauthorized) else STATUS[error.kind]
             rows.append((f"`{code}`", str(status), "yes" if error.retryable else "", _meaning(error)))
     if service == "shared":
         rows += [(f"`{code}`", status, "", meaning) for code, (status, meaning) in EDGE_ONLY.items()]

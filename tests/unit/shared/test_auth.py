@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from shared.runtime.auth import TOKENS_MAX, Holder, Tokens, Unauthorized, hash_of
+from shared.runtime.auth import TOKENS_MAX, Holder, TokenExpired, Tokens, Unauthorized, hash_of
 
 SECRET = "s3cret-9f2b7c"
 
@@ -33,6 +34,8 @@ def test_a_holder_has_the_scopes_of_the_line(file: Path) -> None:
         f"{SECRET} hr-system read",  # the token itself where its hash belongs
         f"{hash_of(SECRET)} hr-system",
         f"{hash_of(SECRET)} hr-system read write",
+        f"{hash_of(SECRET)} hr-system read 2027-01-01T00:00:00",  # midnight of which place?
+        f"{hash_of(SECRET)} hr-system read 2027-01-01T00:00:00Z more",
         f"{hash_of(SECRET)} hr-system admin",
         f"{hash_of(SECRET)} hr-system read,admin",
         f"{hash_of(SECRET)} hr-system READ",
@@ -72,7 +75,7 @@ def test_without_a_file_a_service_serves_nobody_but_this_machine(host: str) -> N
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
 def test_on_loopback_everyone_is_let_in(host: str) -> None:
-    assert Tokens(None, host=host).holder(None).scopes == {"read", "write", "personal"}
+    assert Tokens(None, host=host).holder(None).scopes == {"read", "write", "personal", "restricted"}
 
 
 def test_an_empty_file_lets_nobody_in(file: Path) -> None:
@@ -93,3 +96,13 @@ def test_what_is_no_known_token_is_not_repeated(file: Path, authorization: str |
 
 def test_the_hash_of_a_token_is_sha_256() -> None:
     assert hash_of("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_a_token_is_good_until_the_moment_of_its_line(file: Path) -> None:
+    file.write_text(
+        f"{hash_of('over')} county read 2020-01-01T00:00:00+08:00\n{hash_of(SECRET)} county read 2999-01-01T00:00:00Z\n"
+    )
+    tokens = Tokens(file, host="127.0.0.1")
+    with pytest.raises(TokenExpired, match="expired at 2020-01-01"):
+        tokens.holder("Bearer over")
+    assert tokens.holder(f"Bearer {SECRET}").expires_at == datetime(2999, 1, 1, tzinfo=UTC)
