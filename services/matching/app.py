@@ -156,5 +156,5 @@ def create(
         )
     )
     app.include_router(policy_router(Desk(runner, clock), policies, MongoPolicyReads(mongo.db)))
-    app.include_router(feeds(SERVICE, mongo, events))
+    app.include_router(feeds(SERVICE, mongo, events, readiness.broken))
     return app

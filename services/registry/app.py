@@ -77,5 +77,5 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     app = create_app(SERVICE, DESCRIPTION, own, lifespan, ready)
     for router in routers(desk):
         app.include_router(router)
-    app.include_router(feeds(SERVICE, mongo, events))
+    app.include_router(feeds(SERVICE, mongo, events, readiness.broken))
     return app

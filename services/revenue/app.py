@@ -89,5 +89,5 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     app = create_app(SERVICE, DESCRIPTION, own, lifespan, ready)
     for router in (*commands.routers(desk), *reads.routers(desk), *statements.routers(desk)):
         app.include_router(router)
-    app.include_router(feeds(SERVICE, mongo, events))
+    app.include_router(feeds(SERVICE, mongo, events, readiness.broken))
     return app

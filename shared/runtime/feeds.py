@@ -1,6 +1,6 @@
 """The feeds over HTTP: pages of NDJSON, Server-Sent Events, and a snapshot that the feed continues.
 
-A service mounts all three with one line: `app.include_router(feeds(SERVICE, mongo, events))`.
+A service mounts all three with one line: `app.include_router(feeds(SERVICE, mongo, events, readiness.broken))`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,6 +30,7 @@ from shared.runtime.auth import Forbidden, Holder
 from shared.runtime.http import needs
 from shared.runtime.logs import logger
 from shared.runtime.mongo import Mongo, StoreUnavailable
+from shared.runtime.supervised import end, supervised
 
 PAGE_DEFAULT = 500
 PAGE_MAX = 2000
@@ -202,22 +203,22 @@ _LINES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def feeds(service: str, mongo: Mongo, events: EventLog) -> APIRouter:
+def feeds(service: str, mongo: Mongo, events: EventLog, on_defect: Callable[[], object]) -> APIRouter:
     """The feeds of a service's own topics.
 
     Args:
         events: the service's event log.
+        on_defect: called when nothing is numbered any more; makes the service report itself as down.
     """
     desk = Desk(service, Feed(mongo, events))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        watching = asyncio.create_task(desk.watch(), name="feeds")
+        watching = supervised(desk.watch(), "feeds", on_defect)
         try:
             yield
         finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+            await end(watching)
 
     # Dependencies stand as defaults: an annotation could not name a function of this scope.
     async def may_read(topic: str, request: Request, holder: Annotated[Holder, needs("read")]) -> Reading:

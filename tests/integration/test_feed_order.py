@@ -15,7 +15,7 @@ from shared.kernel.ids import new_id
 from shared.messaging import feed as feed_module
 from shared.messaging.events import EventLog
 from shared.messaging.feed import START, CursorUnknown, Feed, Place, Record
-from shared.runtime.mongo import Mongo, Session
+from shared.runtime.mongo import Mongo, Session, StoreUnavailable
 from tests.events import NOW, seeker_registered, seeker_withdrawn
 
 TOPIC = SeekerRegistered.topic
@@ -55,7 +55,12 @@ class Writers:
                 await self._log.append(session, [event], NOW + skew)
                 await asyncio.sleep(self._dice.random() * 0.02)
 
-            await self._mongo.transaction(change)
+            while True:
+                try:
+                    await self._mongo.transaction(change)
+                except StoreUnavailable:  # too many others want this woman: a caller tries again, as it is told to
+                    continue
+                break
             self.committed += 1
 
 

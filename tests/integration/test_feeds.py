@@ -97,7 +97,7 @@ async def running(settings: Settings, mongo: Mongo, tmp_path: Path) -> AsyncIter
 
     own = settings.model_copy(update={"tokens_file": tokens})
     app = create_app("registry", "A test.", own, lifespan, ready)
-    app.include_router(feeds("registry", mongo, log))
+    app.include_router(feeds("registry", mongo, log, lambda: pytest.fail("nothing is numbered any more")))
     server = Server(
         app,
         uvicorn.Config(app, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=20),
