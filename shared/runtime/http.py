@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ValidationError
 from pymongo.errors import PyMongoError
@@ -44,6 +45,9 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 CLIENT_GONE = 499
 """Status in the metrics of a request whose client went away before its end; nobody is answered."""
+
+DOCS_FILES = "/docs/files"
+"""Where the page of the routes has its scripts from: this service, since an operator's network may reach no other."""
 
 PLACES_MAX = 8
 """Frames that are logged of an unexpected error: from the route inwards."""
@@ -91,7 +95,11 @@ def create_app(
         ready: state of each part, e.g. `{"store": "up", "bus": "starting"}`; ready when no part is `starting` or `down`
             (a part that may be away for a while without harm says `away`). Called at each probe.
     """
-    app = FastAPI(
+    app = FastAPIOffline(
+        docs_url="/docs",
+        redoc_url=None,  # its page fetches a logo from the internet
+        static_url=DOCS_FILES,
+        swagger_ui_parameters={"validatorUrl": None},  # or it tells a stranger's server where this service is
         title=f"mamapost {service}",
         description=description,
         version="1",

@@ -1,8 +1,7 @@
 """Commands that write the same document take turns in this process, instead of colliding in the database.
 
 A courtesy, not a guard: who wins the last seat is decided by the transactions, also between processes. But a rush of
-transactions that all conflict throws most of its work away: of 20 at once, 8 placements a second, the slowest after
-13 s; in turns, 50 a second, the slowest after 0.6 s (2 cores, docs/decisions/0017).
+transactions that all conflict throws most of its work away (docs/decisions/0017).
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 TURN_WAIT_S = 5.0
-"""How long a command waits for its turn before it goes ahead: some 250 placements, and not for ever where the database
-answers no one."""
+"""How long a command waits for its turn before it goes ahead: long for a rush at one post, and not for ever where the
+database answers no one."""
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -96,6 +97,16 @@ async def test_what_is_no_json_object_is_a_clear_error(open_app: Served, content
 async def test_query_and_path_are_named_too(open_app: Served) -> None:
     response = await open_app.client.get("/seekers/skr-1/posts", params={"limit": "21"})
     assert fields_of(problem_of(response, 422, "invalid")) == {"limit"}
+
+
+async def test_the_page_of_the_routes_needs_nothing_from_elsewhere(open_app: Served) -> None:
+    page = (await open_app.client.get("/docs")).text
+    assert "//" not in page.replace("window.location.protocol + '//'", "")
+    files = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert {file.rsplit(".")[-1] for file in files} == {"js", "css", "png"}
+    for file in files:
+        assert (await open_app.client.get(file)).status_code == 200
+    assert '"validatorUrl": null' in page
 
 
 async def test_unknown_route_and_method(open_app: Served) -> None:
