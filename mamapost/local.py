@@ -20,11 +20,13 @@ class Running:
 
     Attributes:
         token: bearer token with all scopes, or `None` where the services trust loopback.
+        approver_token: of a second holder, who approves what the first one requests.
     """
 
     engines: Engines
     fleet: Fleet
     token: str | None
+    approver_token: str | None
 
     @property
     def urls(self) -> dict[str, str]:
@@ -48,13 +50,17 @@ def running(data_dir: Path, *, with_token: bool) -> Iterator[Running]:
         "MAMAPOST_MASTER_KEY_FILE": str(_master_key_file(data_dir).absolute()),
         "MAMAPOST_MATCHING_CHECKPOINT_DIR": str((data_dir / "checkpoints").absolute()),
     }
-    token = None
+    token = approver_token = None
     if with_token:
-        token = secrets.token_urlsafe(32)
+        token, approver_token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         tokens_file = data_dir / "tokens"
         own_token = secrets.token_urlsafe(32)
-        lines = f"{hash_of(token)} local read,write,personal\n{hash_of(own_token)} matching write\n"
-        _write_secret(tokens_file, lines)
+        holders = (
+            (token, "local read,write,personal"),
+            (approver_token, "approver read,write"),
+            (own_token, "matching write"),
+        )
+        _write_secret(tokens_file, "".join(f"{hash_of(held)} {holder}\n" for held, holder in holders))
         env["MAMAPOST_TOKENS_FILE"] = str(tokens_file.absolute())
         registry_token_file = data_dir / "registry.token"
         _write_secret(registry_token_file, own_token + "\n")
@@ -63,7 +69,7 @@ def running(data_dir: Path, *, with_token: bool) -> Iterator[Running]:
         Engines.start(data_dir / "engines", log_dir) as engines,
         Fleet.start(engines.urls, log_dir=log_dir, env=env, port_dir=data_dir / "ports") as fleet,
     ):
-        yield Running(engines, fleet, token)
+        yield Running(engines, fleet, token, approver_token)
 
 
 def _master_key_file(data_dir: Path) -> Path:

@@ -206,7 +206,7 @@ async def _drive(scenario: Scenario, local: Running, killer: Killer | None, bars
         if killer is not None:
             killer.note(stage, done, total)
 
-    return await drive(scenario, local.urls, local.token, on_progress)
+    return await drive(scenario, local.urls, local.token, on_progress, approver_token=local.approver_token)
 
 
 async def _probe(

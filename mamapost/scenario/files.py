@@ -10,7 +10,18 @@ from typing import Annotated, Any, Literal, TypeVar
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mamapost.scenario.model import REF_PATTERN, ROWS_MAX, Awaits, Command, Refusal, Scenario, Service, Stage, line_of
+from mamapost.scenario.model import (
+    REF_PATTERN,
+    ROWS_MAX,
+    Awaits,
+    Command,
+    Holder,
+    Refusal,
+    Scenario,
+    Service,
+    Stage,
+    line_of,
+)
 from mamapost.scenario.references import references
 from mamapost.scenario.uploads import media_type_of
 from shared.kernel.clock import month_of
@@ -53,6 +64,7 @@ class _Stage(_Strict):
     name: str
     service: Service
     awaits: Awaits | None = None
+    holder: Holder = "desk"
     file: Annotated[str, Field(pattern=_FILE_NAME)]
     commands: int
     sha256: str
@@ -97,6 +109,7 @@ def export(scenario: Scenario, directory: Path) -> None:
                     name=stage.name,
                     service=stage.service,
                     awaits=stage.awaits,
+                    holder=stage.holder,
                     file=file,
                     commands=len(stage.commands),
                     sha256=hashlib.sha256(content).hexdigest(),
@@ -170,7 +183,7 @@ def _stage(directory: Path, described: _Stage) -> Stage:
         raise ScenarioFileError(f"{file}: expected {described.commands} lines, found {len(commands)}")
     if hashlib.sha256(content).hexdigest() != described.sha256:
         raise ScenarioFileError(f"{file}: expected the SHA-256 that {MANIFEST} names; the file was changed")
-    stage = Stage(described.name, described.service, tuple(commands), described.awaits)
+    stage = Stage(described.name, described.service, tuple(commands), described.awaits, described.holder)
     for together in stage.requests():
         if len(together) > ROWS_MAX or len({command.path for command in together}) > 1:
             raise ScenarioFileError(f"{file}: {together[0].upload}: expected at most {ROWS_MAX} rows of one path")
@@ -240,7 +253,8 @@ How to replay it:
 4. An upload whose name ends in `.ndjson` is sent as `application/x-ndjson`, one row a line; one that ends in `.csv` as
    `text/csv`: the header holds field paths (`person.phone`), an absent field is an empty cell, and in a cell `;` joins
    words, weekly hours (`1 09:00-11:30`) and children's birth dates. The report lists the rows from 1.
-5. Before a stage with `"awaits": "rebates"`, wait until `GET /ledger/entries` of revenue lists an accrual for the last
+5. Stages with `"holder": "approver"` go with the token of another holder: nobody approves their own request.
+6. Before a stage with `"awaits": "rebates"`, wait until `GET /ledger/entries` of revenue lists an accrual for the last
    revision of every shift whose last command says `accrues` (and, where only an earlier revision does, the reversal of
    that one). A month is closed by its settlement: what comes later belongs to the next.
 """

@@ -20,6 +20,9 @@ from shared.kernel.clock import end_of_month, month_of
 
 Body = dict[str, Any]
 Service = Literal["registry", "training", "revenue"]
+Holder = Literal["desk", "approver"]
+"""Whose token a stage is sent with; money is spent by two."""
+
 Awaits = Literal["rebates"]
 """What must have come to pass before a stage begins; see `Stage.awaits`."""
 
@@ -82,12 +85,14 @@ class Stage:
         awaits: `rebates`: before the first command, wait until revenue's ledger holds the accrual of every command so
             far that says `accrues` (of a shift corrected since: the accrual of the last revision, or the reversal of
             the last one that accrued).
+        holder: who sends the commands.
     """
 
     name: str
     service: Service
     commands: tuple[Command, ...]
     awaits: Awaits | None = None
+    holder: Holder = "desk"
 
     def requests(self) -> Iterator[tuple[Command, ...]]:
         """Commands by HTTP request: single ones alone, rows of an upload together."""
@@ -138,7 +143,7 @@ class Scenario:
         """SHA-256 of all that is posted: equal for equal seed, scale and month, on every machine."""
         digest = hashlib.sha256(f"{self.name} {month_of(self.month)}\n".encode())
         for stage in self.stages:
-            digest.update(f"{stage.name} {stage.service} {stage.awaits}\n".encode())
+            digest.update(f"{stage.name} {stage.service} {stage.awaits} {stage.holder}\n".encode())
             for command in stage.commands:
                 digest.update(line_of(command))
         return digest.hexdigest()

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from services.revenue import metrics
-from services.revenue.api import commands, reads, statements
+from services.revenue.api import commands, funds, reads, statements
 from services.revenue.api.desk import Desk
 from services.revenue.config import RevenueSettings
 from services.revenue.handlers import CONSUMED, Ledger, Releaser, Verifier
@@ -86,8 +86,9 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     async def ready() -> dict[str, str]:
         return {"store": await readiness.state(), "bus": bus.state}
 
-    app = create_app(SERVICE, DESCRIPTION, own, lifespan, ready)
-    for router in (*commands.routers(desk), *reads.routers(desk), *statements.routers(desk)):
-        app.include_router(router)
+    app = create_app(SERVICE, DESCRIPTION, own, lifespan, ready, {"spending-requests": funds.REQUEST_BODY_MAX_BYTES})
+    for rooms in (commands, funds, reads, statements):
+        for router in rooms.routers(desk):
+            app.include_router(router)
     app.include_router(feeds(SERVICE, mongo, events, readiness.broken))
     return app

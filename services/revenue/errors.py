@@ -89,6 +89,41 @@ class FundTooSmall(RevenueError):
     kind: ClassVar[Kind] = "conflict"
 
 
+class ReceiptUsed(RevenueError):
+    """Another request has the same receipt; the detail names it. A receipt pays once."""
+
+    code: ClassVar[str] = "receipt-used"
+    kind: ClassVar[Kind] = "conflict"
+
+
+class SelfApproval(RevenueError):
+    """Who requested a spending does not approve it. Without a tokens file all are one, so nobody can approve."""
+
+    code: ClassVar[str] = "self-approval"
+    kind: ClassVar[Kind] = "forbidden"
+
+
+class AlreadyApproved(RevenueError):
+    """The spending was approved, and the fund has paid."""
+
+    code: ClassVar[str] = "already-approved"
+    kind: ClassVar[Kind] = "conflict"
+
+
+class SpendingUnknown(RevenueError):
+    """No such spending request."""
+
+    code: ClassVar[str] = "spending-unknown"
+    kind: ClassVar[Kind] = "unknown"
+
+
+class ReceiptUnknown(RevenueError):
+    """No request has a receipt with this hash."""
+
+    code: ClassVar[str] = "receipt-unknown"
+    kind: ClassVar[Kind] = "unknown"
+
+
 class CommunityUnknown(RevenueError):
     """No such community here; the event that tells of it may still be on its way."""
 

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 from services.revenue.domain.accrual import BookKey, BookTotals, Shift, Standing
 from services.revenue.domain.agreements import Agreement, Pair
 from services.revenue.domain.audit import Kept
-from services.revenue.domain.funds import Fund, Spending
+from services.revenue.domain.funds import Fund, Receipt, Spending, SpendingRequest
 from services.revenue.domain.ledger import Entry, Head, Link
 from services.revenue.domain.settlements import Account, Settlement
 from shared.contracts.envelope import Envelope
@@ -117,7 +117,23 @@ class LedgerStore(Protocol):
 
     async def save_fund(self, fund: Fund) -> None: ...
 
-    async def add_spending(self, spending: Spending) -> None: ...
+    async def request(self, spending_id: str) -> SpendingRequest | None: ...
+
+    async def request_with(self, receipt_hash: str) -> str | None:
+        """Id of the request that has a receipt."""
+        ...
+
+    async def add_request(self, request: SpendingRequest, receipt: Receipt) -> None:
+        """Store both.
+
+        Raises:
+            ReceiptUsed: another request of the same moment has the receipt.
+        """
+        ...
+
+    async def add_spending(self, spending: Spending) -> None:
+        """Store it; its request is approved."""
+        ...
 
 
 class LedgerSnapshot(Protocol):
@@ -190,6 +206,24 @@ class LedgerReads(Protocol):
 
     async def movements(self, community_id: str, after: int, limit: int) -> list[Movement]:
         """By number in the city's ledger."""
+        ...
+
+    async def latest_movements(self, community_id: str, limit: int) -> list[Movement]:
+        """The last ones, newest first."""
+        ...
+
+    async def requests(self, community_id: str | None, after: str, limit: int) -> list[SpendingRequest]:
+        """Not approved, by id."""
+        ...
+
+    async def receipt(self, receipt_hash: str) -> Receipt | None: ...
+
+    async def spent_by_category(self, community_id: str) -> Mapping[str, int]:
+        """Sum of a fund's spendings on each category, fen."""
+        ...
+
+    async def office_of(self, community_id: str) -> str | None:
+        """The office that signed the newest agreement for a community: its public name."""
         ...
 
     async def pending_releases(self) -> list[Agreement]:

@@ -97,8 +97,24 @@ class RebateSettled(RevenueEvent):
     settled_at: Instant
 
 
+class SpendingRequested(RevenueEvent):
+    """Somebody asks a community's fund to pay for something; whoever may approve it is told by this."""
+
+    topic: ClassVar[str] = "spending-requested"
+    entity: ClassVar[str] = "spending_id"
+
+    spending_id: OpenId
+    version: Version = 1
+    community_id: OpenId
+    city: City
+    category: Slug
+    amount_fen: Fen
+    receipt_hash: Annotated[Sha256, Field(description="SHA-256 of the receipt's file.")]
+    requested_at: Instant
+
+
 class FundSpent(RevenueEvent):
-    """A community paid for something out of its fund."""
+    """A community paid for something out of its fund: a spending request was approved by a second person."""
 
     topic: ClassVar[str] = "fund-spent"
     entity: ClassVar[str] = "spending_id"

@@ -123,6 +123,7 @@ TOPICS: dict[str, Topic] = {
         _state(revenue.AgreementSigned),
         _record(revenue.RebateAccrued, "restricted"),
         _record(revenue.RebateSettled),
+        _record(revenue.SpendingRequested),
         _record(revenue.FundSpent),
     )
 }

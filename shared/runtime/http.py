@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from types import MappingProxyType
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, Request, Response
@@ -88,12 +89,14 @@ def create_app(
     settings: Settings,
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
     ready: Callable[[], Awaitable[dict[str, str]]],
+    body_max_bytes: Mapping[str, int] = MappingProxyType({}),
 ) -> FastAPI:
     """A service's FastAPI app; routes are added by its composition root.
 
     Args:
         ready: state of each part, e.g. `{"store": "up", "bus": "starting"}`; ready when no part is `starting` or `down`
             (a part that may be away for a while without harm says `away`). Called at each probe.
+        body_max_bytes: limits of paths that take more than a single command, by the last part of the path.
     """
     app = FastAPIOffline(
         docs_url="/docs",
@@ -110,7 +113,7 @@ def create_app(
     app.state.tokens = Tokens(settings.tokens_file, host=settings.host)
     # Set by the server before it waits for its connections (mamapost.cli), so that streams can end by themselves.
     app.state.stopping = asyncio.Event()
-    app.add_middleware(_Edge)
+    app.add_middleware(_Edge, body_max_bytes={"bulk": BULK_BODY_MAX_BYTES, **body_max_bytes})
     _add_problem_handlers(app)
 
     @app.get("/health/live", tags=["health"])
@@ -232,14 +235,15 @@ class _BodyTooLarge(ServiceError):
 class _Edge:
     """Body limit while the body streams in, and RED metrics by route template; one pass over each request."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, body_max_bytes: Mapping[str, int]) -> None:
         self._app = app
+        self._body_max_bytes = body_max_bytes
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = BULK_BODY_MAX_BYTES if scope["path"].endswith("/bulk") else BODY_MAX_BYTES
+        limit = self._body_max_bytes.get(scope["path"].rpartition("/")[2], BODY_MAX_BYTES)
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         started = time.perf_counter()
         status, is_answered = 500, False

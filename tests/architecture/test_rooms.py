@@ -77,7 +77,7 @@ MORE_ROOMS = {
     # The registry over HTTP: the single authority on seats. No other room speaks to another service.
     ("matching", "registry"): _door(own="domain ports errors", shared="kernel", others="httpx orjson"),
     # Statements and funds as people read them: pages, PDF, pictures. The font is data of its package.
-    ("revenue", "paper"): _door(own="domain", shared="kernel", others="jinja2 reportlab"),
+    ("revenue", "paper"): _door(own="domain", shared="kernel", others="jinja2 markupsafe reportlab"),
     # Personal data at rest: cryptography stands nowhere else.
     ("registry", "vault"): _door(others="cryptography"),
 }

@@ -40,6 +40,7 @@ async def drive(
     token: str | None,
     on_progress: OnProgress = _silent,
     *,
+    approver_token: str | None = None,
     run: str | None = None,
     concurrency: int = CONCURRENCY,
     deadline_s: float = DEADLINE_S,
@@ -54,6 +55,7 @@ async def drive(
     Args:
         urls: base URL of each service by name.
         token: bearer token with the scopes `read` and `write`; `None` where loopback is trusted.
+        approver_token: of another holder, for the stages that need a second person.
         on_progress: must not block: nothing is sent meanwhile.
         run: goes into the Idempotency-Keys; another run on the same data does everything once more. By default the
             scenario's fingerprint.
@@ -68,15 +70,16 @@ async def drive(
     run_key = f"{scenario.name}-{scenario.fingerprint[:16]}" if run is None else run
     filled = Journal() if journal is None else journal
     async with AsyncExitStack() as stack:
-        lanes: dict[str, Lanes] = {}
-        for service in dict.fromkeys(stage.service for stage in scenario.stages):
-            lanes[service] = Lanes(_connecting(urls[service], token, transport))
-            stack.push_async_callback(lanes[service].aclose)
+        lanes: dict[tuple[str, str], Lanes] = {}
+        for service, holder in dict.fromkeys((stage.service, stage.holder) for stage in scenario.stages):
+            own_token = approver_token if holder == "approver" else token
+            lanes[service, holder] = Lanes(_connecting(urls[service], own_token, transport))
+            stack.push_async_callback(lanes[service, holder].aclose)
         rebates = Rebates()
         for stage in scenario.stages:
             report = StageReport(stage.name, stage.service)
             filled.stages[stage.name] = report
-            sender = Sender(stage.service, lanes[stage.service], deadline_s, _counting(report))
+            sender = Sender(stage.service, lanes[stage.service, stage.holder], deadline_s, _counting(report))
             if stage.awaits == "rebates":
                 started = time.monotonic()
                 await await_lines(sender, rebates.lines(), deadline_s)

@@ -216,11 +216,15 @@ class _Yantai:
             for number, pair in enumerate(pairs, 1)
         ]
         yield Stage("settlements", "revenue", tuple(settled), awaits="rebates")
-        spent = [
-            Command(f"spending:{number}", f"/communities/@{community}/spendings", body)
+        asked = [
+            Command(f"spending:{number}", f"/communities/@{community}/spending-requests", body)
             for number, (community, body) in enumerate(self.spendings, 1)
         ]
-        yield Stage("spendings", "revenue", tuple(spent))
+        yield Stage("spending-requests", "revenue", tuple(asked))
+        approved = [
+            Command(f"{command.ref}/approve", f"/spending-requests/@{command.ref}/approve", {}) for command in asked
+        ]
+        yield Stage("spendings", "revenue", tuple(approved), holder="approver")
         outsider = next((one for one in self.communities if not one.pilot), None)
         bad = refusals.settlement_singles(self.bad, pairs, outsider, self.funds, self.month)
         yield Stage("bad-settlements", "revenue", tuple(bad))

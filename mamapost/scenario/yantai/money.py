@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import base64
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -166,5 +166,6 @@ def spendings(dice: Dice, funds_fen: dict[str, int]) -> list[tuple[str, Body]]:
 
 
 def spending(number: int, purpose: tuple[str, str], amount_fen: int) -> Body:
-    receipt = hashlib.sha256(f"receipt {number}".encode()).hexdigest()
-    return {"category": purpose[0], "amount_fen": amount_fen, "purpose": purpose[1], "receipt_hash": receipt}
+    """A request with a receipt of its own: a PDF that says nothing."""
+    receipt = base64.b64encode(f"%PDF-1.4\n% receipt {number}\n%%EOF\n".encode()).decode()
+    return {"category": purpose[0], "amount_fen": amount_fen, "purpose": purpose[1], "receipt": receipt}

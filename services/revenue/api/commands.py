@@ -1,4 +1,4 @@
-"""Routes that change something: sign, settle, spend."""
+"""Routes that change something: sign and settle."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from services.revenue.domain.agreements import Pair
 from services.revenue.ports import Signatories
 from services.revenue.use_cases.settle import SettleMonth, settle_month
 from services.revenue.use_cases.sign import SignAgreement, sign_agreement
-from services.revenue.use_cases.spend import SpendFromFund, spend_from_fund
 from shared.contracts.fields import Month
 from shared.kernel.ids import ID_PATTERN
 from shared.runtime.commands import Accepted
-from shared.runtime.routers import EntityPath, writing
+from shared.runtime.routers import writing
 
 EntityId = Annotated[str, Field(pattern=ID_PATTERN, max_length=40)]
 Office = Annotated[str, Field(min_length=1, max_length=100, description="Name of an office, never of a person.")]
@@ -59,18 +58,9 @@ class SettlementBody(Body):
     month: Month
 
 
-class SpendingBody(Body):
-    """What the fund paid for."""
-
-    category: Annotated[str, Field(max_length=40, description="An earmarked purpose.")]
-    amount_fen: Whole
-    purpose: Annotated[str, Field(max_length=1000, description="For the public; no names of persons.")]
-    receipt_hash: Annotated[str, Field(max_length=64, description="SHA-256 of the receipt's file, hex.")]
-
-
 def routers(desk: Desk) -> list[APIRouter]:
     """The routers of commands."""
-    return [_agreements(desk), _settlements(desk), _spendings(desk)]
+    return [_agreements(desk), _settlements(desk)]
 
 
 def _agreements(desk: Desk) -> APIRouter:
@@ -110,22 +100,6 @@ def _settlements(desk: Desk) -> APIRouter:
             request,
             "settle-month",
             lambda store, now: settle_month(command, store=store, now=now, new_id=desk.new_id),
-        )
-
-    return write
-
-
-def _spendings(desk: Desk) -> APIRouter:
-    write = writing("funds")
-
-    @write.post("/communities/{community_id}/spendings", status_code=201, response_model=Accepted)
-    async def spend(request: Request, community_id: EntityPath, body: SpendingBody) -> Response:
-        """Spend from a community's fund on an earmarked purpose, against a receipt."""
-        command = SpendFromFund(community_id, **body.model_dump())
-        return await desk.run(
-            request,
-            "spend-from-fund",
-            lambda store, now: spend_from_fund(command, store=store, now=now, new_id=desk.new_id),
         )
 
     return write

@@ -1,4 +1,4 @@
-"""Routes that answer: agreements, settlements and their statements, funds, the ledger itself."""
+"""Routes that answer: agreements, settlements, the ledger itself."""
 
 from __future__ import annotations
 
@@ -8,29 +8,24 @@ from fastapi import APIRouter, Query
 
 from services.revenue import metrics
 from services.revenue.api.desk import Desk
+from services.revenue.api.funds import number_of
 from services.revenue.api.statements import known_settlement
 from services.revenue.api.views import (
     AgreementView,
     EntryView,
-    FundView,
     SettlementView,
     SuspendedView,
     VerificationView,
     agreement_view,
     entry_view,
-    fund_view,
-    movement_view,
     settlement_view,
     suspended_view,
     verification_view,
 )
-from services.revenue.domain.funds import Fund
-from services.revenue.errors import CommunityUnknown
 from services.revenue.use_cases.verify import verify_city, verify_ledger
 from shared.contracts.fields import City, Month
-from shared.kernel.errors import Fault
 from shared.kernel.ids import ID_PATTERN
-from shared.runtime.pages import LIMIT_DEFAULT, Cursor, CursorInvalid, Limit, Page, decode_cursor, encode_cursor
+from shared.runtime.pages import LIMIT_DEFAULT, Cursor, Limit, Page, decode_cursor, encode_cursor
 from shared.runtime.routers import EntityPath, reading
 
 EntityQuery = Annotated[str | None, Query(pattern=ID_PATTERN, max_length=40)]
@@ -38,7 +33,7 @@ EntityQuery = Annotated[str | None, Query(pattern=ID_PATTERN, max_length=40)]
 
 def routers(desk: Desk) -> list[APIRouter]:
     """The routers of lists and lookups."""
-    return [_agreements(desk), _settlements(desk), _funds(desk), _ledger(desk)]
+    return [_agreements(desk), _settlements(desk), _ledger(desk)]
 
 
 def _agreements(desk: Desk) -> APIRouter:
@@ -91,38 +86,6 @@ def _settlements(desk: Desk) -> APIRouter:
     return read
 
 
-def _funds(desk: Desk) -> APIRouter:
-    read = reading("funds")
-
-    @read.get("/communities/{community_id}/fund", response_model_exclude_none=True)
-    async def get_fund(community_id: EntityPath, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT) -> FundView:
-        """A community's fund: what came in, what it paid for, what is left."""
-        city = await desk.reads.city_of_community(community_id)
-        if city is None:
-            raise CommunityUnknown(
-                "there is no such community", Fault("community_id", "a registered community; if just now, retry")
-            )
-        fund = await desk.reads.fund(community_id) or Fund(community_id, city)
-        after = _number(decode_cursor("movements", cursor))
-        found = await desk.reads.movements(community_id, after, limit + 1)
-        more = len(found) > limit
-        movements = Page(
-            items=[movement_view(movement) for movement in found[:limit]],
-            next=encode_cursor("movements", str(found[limit - 1].seq)) if more else None,
-        )
-        return fund_view(fund, movements)
-
-    return read
-
-
-def _number(text: str | None) -> int:
-    if text is None:
-        return 0
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise CursorInvalid("not a cursor of this list", Fault("cursor", "`next` of an earlier page of the same list"))
-    return int(text)
-
-
 def _ledger(desk: Desk) -> APIRouter:
     read = reading("ledger")
 
@@ -141,7 +104,7 @@ def _ledger(desk: Desk) -> APIRouter:
         after: tuple[str, int] | None = None
         if text is not None:
             of_city, _, seq = text.partition(":")
-            after = (of_city, _number(seq))
+            after = (of_city, number_of(seq))
         found = await desk.reads.links(city, kinds == "rebates", after, limit + 1)
         last = found[:limit][-1] if len(found) > limit else None
         return Page(

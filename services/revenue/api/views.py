@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from services.revenue.domain.accrual import Shift
 from services.revenue.domain.audit import Audit
-from services.revenue.domain.funds import Fund
+from services.revenue.domain.funds import Fund, SpendingRequest
 from services.revenue.domain.ledger import Entry, Link
 from services.revenue.domain.settlements import Settlement
 from services.revenue.domain.statements import Statement
@@ -267,14 +267,43 @@ def movement_view(movement: Movement) -> MovementView:
             employer_id=source.pair.employer_id,
             month=source.month,
         )
+    request = source.request
     return MovementView(
         kind="spending",
         at=source.spent_at,
-        amount_fen=-source.amount_fen,
-        spending_id=source.spending_id,
-        category=source.category,
-        purpose=source.purpose,
-        receipt_hash=source.receipt_hash,
+        amount_fen=-request.amount_fen,
+        spending_id=request.spending_id,
+        category=request.category,
+        purpose=request.purpose,
+        receipt_hash=request.receipt_hash,
+    )
+
+
+class SpendingRequestView(BaseModel):
+    """What somebody wants a fund to pay for."""
+
+    spending_id: str
+    community_id: str
+    city: str
+    category: str
+    amount_fen: int
+    purpose: str
+    receipt_hash: str
+    requested_by: Annotated[str, Field(description="Holder of the token; another one must approve.")]
+    requested_at: datetime
+
+
+def spending_request_view(request: SpendingRequest) -> SpendingRequestView:
+    return SpendingRequestView(
+        spending_id=request.spending_id,
+        community_id=request.community_id,
+        city=request.city,
+        category=request.category,
+        amount_fen=request.amount_fen,
+        purpose=request.purpose,
+        receipt_hash=request.receipt_hash,
+        requested_by=request.requested_by,
+        requested_at=request.requested_at,
     )
 
 

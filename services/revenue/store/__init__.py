@@ -2,7 +2,7 @@
 
 Collections: `heads` (end of each city's chain), `entries` (the ledger; only ever inserted), `books` (running totals of
 each pair and month), `accounts` (settled through, carried remainder), `agreements`, `shifts` (what stands), `suspense`,
-`settlements`, `spendings`, `funds`, `parties`.
+`settlements`, `spendings` (requests, and what came of them), `receipts` (the files), `funds`, `parties`.
 """
 
 from services.revenue.store.figures import MongoFigures

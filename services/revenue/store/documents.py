@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 from services.revenue.domain.accrual import Shift
 from services.revenue.domain.agreements import Agreement, Pair
-from services.revenue.domain.funds import Fund, Spending
+from services.revenue.domain.funds import Fund, Spending, SpendingRequest
 from services.revenue.domain.ledger import Entry, Link, Posting, Rebate
 from services.revenue.domain.settlements import Settlement
 from services.revenue.ports import Signatories, Signed
@@ -189,21 +189,23 @@ def fund_of(document: Document) -> Fund:
     return Fund(document["_id"], document["city"], document["income_fen"], document["spent_fen"])
 
 
-def spending_document(spending: Spending) -> Document:
+def request_document(request: SpendingRequest) -> Document:
     return {
-        "_id": spending.spending_id,
-        "city": spending.city,
-        "community_id": spending.community_id,
-        "category": spending.category,
-        "amount_fen": spending.amount_fen,
-        "purpose": spending.purpose,
-        "receipt_hash": spending.receipt_hash,
-        "spent_at": spending.spent_at,
+        "_id": request.spending_id,
+        "city": request.city,
+        "community_id": request.community_id,
+        "category": request.category,
+        "amount_fen": request.amount_fen,
+        "purpose": request.purpose,
+        "receipt_hash": request.receipt_hash,
+        "requested_by": request.requested_by,
+        "requested_at": request.requested_at,
+        "is_approved": request.is_approved,
     }
 
 
-def spending_of(document: Document) -> Spending:
-    return Spending(
+def request_of(document: Document) -> SpendingRequest:
+    return SpendingRequest(
         spending_id=document["_id"],
         city=document["city"],
         community_id=document["community_id"],
@@ -211,8 +213,22 @@ def spending_of(document: Document) -> Spending:
         amount_fen=document["amount_fen"],
         purpose=document["purpose"],
         receipt_hash=document["receipt_hash"],
-        spent_at=document["spent_at"],
+        requested_by=document["requested_by"],
+        requested_at=document["requested_at"],
+        is_approved=document["is_approved"],
     )
+
+
+def spending_document(spending: Spending) -> Document:
+    return {
+        **request_document(spending.request),
+        "approved_by": spending.approved_by,
+        "spent_at": spending.spent_at,
+    }
+
+
+def spending_of(document: Document) -> Spending:
+    return Spending(request_of(document), document["approved_by"], document["spent_at"])
 
 
 def pair_of(document: Document) -> Pair:

@@ -45,6 +45,13 @@ _INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("month", ASCENDING), ("_id", ASCENDING)], name="month"),
         IndexModel([("city", ASCENDING)], name="city"),
     ],
+    "spendings": [
+        # A receipt pays once.
+        IndexModel([("receipt_hash", ASCENDING)], name="receipt", unique=True),
+        # Requests that wait for their approval; what a fund spent on each category.
+        IndexModel([("community_id", ASCENDING), ("is_approved", ASCENDING)], name="community"),
+        IndexModel([("is_approved", ASCENDING), ("_id", ASCENDING)], name="requests"),
+    ],
     "funds": [IndexModel([("city", ASCENDING)], name="city")],
 }
 
@@ -52,7 +59,7 @@ _INDEXES: dict[str, list[IndexModel]] = {
 async def ensure_indexes(db: Database) -> None:
     """Create what is missing. Collections are created too: a transaction should not have to."""
     existing = set(await db.list_collection_names())
-    for name in ("heads", "entries", "shifts", "parties", "spendings", *_INDEXES):
+    for name in ("heads", "entries", "shifts", "parties", "receipts", *_INDEXES):
         if name not in existing:
             await db.create_collection(name, check_exists=False)
             existing.add(name)

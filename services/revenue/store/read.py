@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 from pymongo import ASCENDING, DESCENDING
 
 from services.revenue.domain.accrual import Shift
 from services.revenue.domain.agreements import Agreement, Pair
-from services.revenue.domain.funds import Fund, Spending
+from services.revenue.domain.funds import Fund, Receipt, SpendingRequest
 from services.revenue.domain.ledger import Entry, Link
 from services.revenue.domain.settlements import Settlement
 from services.revenue.ports import Movement, Signed
@@ -17,6 +17,7 @@ from services.revenue.store.documents import (
     entry_of,
     fund_of,
     link_of,
+    request_of,
     settlement_of,
     shift_of,
     signed_of,
@@ -89,19 +90,44 @@ class MongoReads:
         return fund_of(document) if document else None
 
     async def movements(self, community_id: str, after: int, limit: int) -> list[Movement]:
-        wanted = {"community_id": community_id, "kind": {"$in": FUND_KINDS}, "seq": {"$gt": after}}
-        cursor = self._db["entries"].find(wanted, {"seq": 1, "cause": 1}).sort("seq", ASCENDING).limit(limit)
+        found = await self._movements({"community_id": community_id, "seq": {"$gt": after}}, ASCENDING, limit)
+        return sorted(found, key=lambda movement: movement.seq)
+
+    async def latest_movements(self, community_id: str, limit: int) -> list[Movement]:
+        found = await self._movements({"community_id": community_id}, DESCENDING, limit)
+        return sorted(found, key=lambda movement: -movement.seq)
+
+    async def _movements(self, wanted: Document, order: int, limit: int) -> list[Movement]:
+        wanted = {**wanted, "kind": {"$in": FUND_KINDS}}
+        cursor = self._db["entries"].find(wanted, {"seq": 1, "cause": 1}).sort("seq", order).limit(limit)
         seq_of = {document["cause"]: int(document["seq"]) for document in await cursor.to_list(limit)}
         causes = {"_id": {"$in": list(seq_of)}}
-        sources: list[Settlement | Spending] = [
-            settlement_of(document) for document in await self._db["settlements"].find(causes).to_list(limit)
+        settlements = await self._db["settlements"].find(causes).to_list(limit)
+        spendings = await self._db["spendings"].find(causes).to_list(limit)
+        return [
+            *(Movement(seq_of[document["_id"]], settlement_of(document)) for document in settlements),
+            *(Movement(seq_of[document["_id"]], spending_of(document)) for document in spendings),
         ]
-        sources += [spending_of(document) for document in await self._db["spendings"].find(causes).to_list(limit)]
-        movements = [
-            Movement(seq_of[source.settlement_id if isinstance(source, Settlement) else source.spending_id], source)
-            for source in sources
+
+    async def requests(self, community_id: str | None, after: str, limit: int) -> list[SpendingRequest]:
+        wanted: Document = {**_given(community_id=community_id), "is_approved": False}
+        return [request_of(document) for document in await self._after_id("spendings", wanted, after, limit)]
+
+    async def receipt(self, receipt_hash: str) -> Receipt | None:
+        document = await self._db["receipts"].find_one({"_id": receipt_hash})
+        return Receipt(document["content"]) if document else None
+
+    async def spent_by_category(self, community_id: str) -> Mapping[str, int]:
+        pipeline: list[Document] = [
+            {"$match": {"community_id": community_id, "is_approved": True}},
+            {"$group": {"_id": "$category", "amount_fen": {"$sum": "$amount_fen"}}},
         ]
-        return sorted(movements, key=lambda movement: movement.seq)
+        found = await self._db["spendings"].aggregate(pipeline).to_list(None)
+        return {document["_id"]: document["amount_fen"] for document in found}
+
+    async def office_of(self, community_id: str) -> str | None:
+        newest = await self._db["agreements"].find_one({"community_id": community_id}, sort=[("signed_at", DESCENDING)])
+        return signed_of(newest).signatories.community if newest else None
 
     async def pending_releases(self) -> list[Agreement]:
         documents = await self._db["agreements"].find({"release_pending": True}).to_list(READ_BATCH)

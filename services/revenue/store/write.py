@@ -8,12 +8,14 @@ from typing import Literal
 
 from bson.int64 import Int64
 from pymongo import ASCENDING, InsertOne, ReplaceOne, ReturnDocument, UpdateOne
+from pymongo.errors import DuplicateKeyError
 
 from services.revenue.domain.accrual import BookKey, BookTotals, Shift, Standing
 from services.revenue.domain.agreements import Agreement, Pair
-from services.revenue.domain.funds import Fund, Spending
+from services.revenue.domain.funds import Fund, Receipt, Spending, SpendingRequest
 from services.revenue.domain.ledger import GENESIS_HASH, Entry, Head, Link
 from services.revenue.domain.settlements import Account, Settlement
+from services.revenue.errors import ReceiptUsed
 from services.revenue.ports import Party, Signatories
 from services.revenue.store.documents import (
     agreement_document,
@@ -22,6 +24,8 @@ from services.revenue.store.documents import (
     fund_of,
     link_document,
     pair_of,
+    request_document,
+    request_of,
     settlement_document,
     shift_document,
     shift_of,
@@ -29,6 +33,7 @@ from services.revenue.store.documents import (
 )
 from shared.contracts.envelope import Envelope
 from shared.contracts.fields import Event
+from shared.kernel.errors import Fault
 from shared.messaging.events import EventLog
 from shared.runtime.mongo import Database, Document, Session
 
@@ -269,8 +274,32 @@ class MongoLedger:
             session=self._session,
         )
 
+    async def request(self, spending_id: str) -> SpendingRequest | None:
+        document = await self._db["spendings"].find_one({"_id": spending_id}, session=self._session)
+        return request_of(document) if document else None
+
+    async def request_with(self, receipt_hash: str) -> str | None:
+        document = await self._db["spendings"].find_one({"receipt_hash": receipt_hash}, {}, session=self._session)
+        return document["_id"] if document else None
+
+    async def add_request(self, request: SpendingRequest, receipt: Receipt) -> None:
+        kept = {
+            "_id": receipt.receipt_hash,
+            "media_type": receipt.media_type,
+            "content": receipt.content,
+            "kept_at": request.requested_at,
+        }
+        try:
+            await self._db["receipts"].insert_one(kept, session=self._session)
+        except DuplicateKeyError as error:
+            raise ReceiptUsed(
+                "a request of another city has the same receipt", Fault("receipt", "another one")
+            ) from error
+        await self._db["spendings"].insert_one(request_document(request), session=self._session)
+
     async def add_spending(self, spending: Spending) -> None:
-        await self._db["spendings"].insert_one(spending_document(spending), session=self._session)
+        document = spending_document(spending)
+        await self._db["spendings"].replace_one({"_id": document["_id"]}, document, session=self._session)
 
 
 READ_BATCH = 1_000

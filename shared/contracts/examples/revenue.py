@@ -62,6 +62,18 @@ TOLD: Told = (
         at(31, "09:00") + timedelta(days=2),
     ),
     (
+        revenue.SpendingRequested(
+            spending_id=id_of("spending"),
+            community_id=COMMUNITY,
+            city=CITY,
+            category="lighting",
+            amount_fen=9_600,
+            receipt_hash=hashlib.sha256(b"receipt").hexdigest(),
+            requested_at=at(31, "09:00") + timedelta(days=9),
+        ),
+        at(31, "09:00") + timedelta(days=9),
+    ),
+    (
         revenue.FundSpent(
             spending_id=id_of("spending"),
             community_id=COMMUNITY,

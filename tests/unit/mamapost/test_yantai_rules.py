@@ -14,7 +14,8 @@ from mamapost.scenario.model import Scenario
 from mamapost.scenario.references import resolve
 from mamapost.scenario.yantai import generate
 from services.registry.use_cases import commands as registry
-from services.revenue.api.commands import AgreementBody, SettlementBody, SpendingBody
+from services.revenue.api.commands import AgreementBody, SettlementBody
+from services.revenue.api.funds import SpendingRequestBody
 from services.training.api import AssessmentBody, CertificateBody, CourseBody, EnrolmentBody
 from tests.unit.mamapost.conftest import MONTH
 from tests.unit.mamapost.plain import Programme, Slots, good, metres, rounded, slots, stage
@@ -126,7 +127,7 @@ def test_every_pair_that_owes_is_settled_and_funds_cover_what_is_spent(full: Sce
         funds[community] += amount // 10_000
     assert 40_000_00 <= sum(funds.values()) <= 80_000_00  # 60,000 yuan in all (FACTS.md, Money, Y)
     assert len(funds) == 11
-    for command in stage(full, "spendings"):
+    for command in stage(full, "spending-requests"):
         funds[command.path.split("/")[2][1:]] -= command.body["amount_fen"]
     assert min(funds.values()) > 0
 
@@ -171,7 +172,7 @@ def test_bodies_have_the_form_that_the_services_take() -> None:
         "suspensions": registry.SuspendEmployer,
         "agreements": AgreementBody,
         "settlements": SettlementBody,
-        "spendings": SpendingBody,
+        "spending-requests": SpendingRequestBody,
         "courses": CourseBody,
         "enrolments": EnrolmentBody,
         "assessments": AssessmentBody,

@@ -10,9 +10,11 @@ from typing import Any
 
 from services.revenue.domain.accrual import Shift
 from services.revenue.domain.agreements import Pair
+from services.revenue.domain.funds import Receipt
 from services.revenue.ports import Party, Signatories
 from services.revenue.use_cases.sign import SignAgreement
-from shared.kernel.ids import PREFIXES
+from services.revenue.use_cases.spend import ApproveSpending, RequestSpending, approve_spending, request_spending
+from shared.kernel.ids import PREFIXES, NewId
 from tests.unit.revenue.memory import MemoryLedger
 
 CITY = "370600"
@@ -67,3 +69,11 @@ async def ledger() -> MemoryLedger:
         + [Party("community", party_id, CITY, 1) for party_id in COMMUNITIES]
     )
     return store
+
+
+async def spend(store: MemoryLedger, community_id: str, amount_fen: int, new_id: NewId) -> None:
+    """A clinic, requested by one desk and approved by another."""
+    receipt = Receipt(f"%PDF- {len(store.requests)}".encode())
+    command = RequestSpending(community_id, "clinic", amount_fen, "a clinic", receipt, "a-desk")
+    envelope = await request_spending(command, store=store, now=NOW, new_id=new_id)
+    await approve_spending(ApproveSpending(envelope.event.entity_id, "another-desk"), store=store, now=NOW)

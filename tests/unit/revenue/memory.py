@@ -12,7 +12,7 @@ from typing import Literal
 from services.revenue.domain.accrual import BookKey, BookTotals, Shift, Standing
 from services.revenue.domain.agreements import Agreement, Pair
 from services.revenue.domain.audit import Kept
-from services.revenue.domain.funds import Fund, Spending
+from services.revenue.domain.funds import Fund, Receipt, Spending, SpendingRequest
 from services.revenue.domain.ledger import Entry, Head, Link
 from services.revenue.domain.settlements import Account, Settlement
 from services.revenue.ports import Party, Signatories
@@ -36,6 +36,8 @@ class MemoryLedger:
     books: dict[BookKey, BookTotals] = field(default_factory=dict)
     settlements: dict[str, Settlement] = field(default_factory=dict)
     funds: dict[str, Fund] = field(default_factory=dict)
+    requests: dict[str, SpendingRequest] = field(default_factory=dict)
+    receipts: dict[str, Receipt] = field(default_factory=dict)
     spendings: list[Spending] = field(default_factory=list)
     pending: set[str] = field(default_factory=set)
     _event_ids: itertools.count[int] = field(default_factory=itertools.count)
@@ -133,7 +135,18 @@ class MemoryLedger:
     async def save_fund(self, fund: Fund) -> None:
         self.funds[fund.community_id] = fund
 
+    async def request(self, spending_id: str) -> SpendingRequest | None:
+        return self.requests.get(spending_id)
+
+    async def request_with(self, receipt_hash: str) -> str | None:
+        return next((one.spending_id for one in self.requests.values() if one.receipt_hash == receipt_hash), None)
+
+    async def add_request(self, request: SpendingRequest, receipt: Receipt) -> None:
+        self.requests[request.spending_id] = request
+        self.receipts[receipt.receipt_hash] = receipt
+
     async def add_spending(self, spending: Spending) -> None:
+        self.requests[spending.request.spending_id] = spending.request
         self.spendings.append(spending)
 
     async def cities(self) -> Sequence[str]:

@@ -16,9 +16,8 @@ from services.revenue.domain.settlements import Account, Settlement
 from services.revenue.use_cases.accrue import accrue_shifts
 from services.revenue.use_cases.settle import SettleMonth, settle_month
 from services.revenue.use_cases.sign import sign_agreement
-from services.revenue.use_cases.spend import SpendFromFund, spend_from_fund
 from services.revenue.use_cases.verify import verify_city
-from tests.unit.revenue.given import CITY, COMMUNITIES, NOW, PAIR, ids, ledger, shift, terms
+from tests.unit.revenue.given import CITY, COMMUNITIES, NOW, PAIR, ids, ledger, shift, spend, terms
 from tests.unit.revenue.memory import MemoryLedger
 
 
@@ -30,9 +29,7 @@ async def store() -> MemoryLedger:
     story = [shift(), shift(shift_id="sft-" + "1" * 32), shift(revision=2, wage_fen=9_001)]
     await accrue_shifts(story, store=made, now=NOW)
     await settle_month(SettleMonth(PAIR, "2026-03"), store=made, now=NOW, new_id=new_id)
-    await spend_from_fund(
-        SpendFromFund(COMMUNITIES[0], "clinic", 1_000, "a clinic", "a" * 64), store=made, now=NOW, new_id=new_id
-    )
+    await spend(made, COMMUNITIES[0], 1_000, new_id)
     assert [link.entry.kind for link in made.links] == [
         "accrual", "accrual", "reversal", "accrual", "settlement", "spending",
     ]  # fmt: skip

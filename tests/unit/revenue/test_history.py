@@ -5,6 +5,7 @@ The model keeps the latest revision of each shift and what it was worth when it 
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Coroutine
 from datetime import date
@@ -13,17 +14,18 @@ from typing import Any, TypeVar
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from services.revenue.domain.accrual import Shift
 from services.revenue.domain.agreements import Pair
+from services.revenue.domain.funds import Receipt
 from services.revenue.domain.ledger import fund as fund_account
 from services.revenue.domain.ledger import payable
 from services.revenue.errors import AgreementOverlaps, FundTooSmall, RevenueError
 from services.revenue.use_cases.accrue import accrue_shifts
 from services.revenue.use_cases.settle import SettleMonth, settle_month
 from services.revenue.use_cases.sign import SignAgreement, sign_agreement
-from services.revenue.use_cases.spend import SpendFromFund, spend_from_fund
+from services.revenue.use_cases.spend import ApproveSpending, RequestSpending, approve_spending, request_spending
 from services.revenue.use_cases.verify import verify_city
 from shared.contracts.revenue import FundSpent, RebateAccrued, RebateSettled
 from tests.unit.revenue.given import CITY, COMMUNITIES, EMPLOYERS, NOW, SIGNATORIES, ids, ledger
@@ -32,6 +34,7 @@ T = TypeVar("T")
 
 # Small worlds, so that the parts of a history meet: what is worked is agreed on, and settled more than once.
 PAIRS = [Pair(EMPLOYERS[0], COMMUNITIES[0]), Pair(EMPLOYERS[0], COMMUNITIES[1]), Pair(EMPLOYERS[1], COMMUNITIES[1])]
+DESKS = ["a-desk", "another-desk"]
 MONTHS = ["2026-01", "2026-02", "2026-03", "2026-04"]
 DAYS = st.dates(date(2026, 1, 1), date(2026, 3, 31))
 STARTS = st.one_of(st.just(date(2026, 1, 1)), DAYS)
@@ -78,6 +81,8 @@ class History(RuleBasedStateMachine):
         self.settled: Counter[Pair] = Counter()
         self.carry: Counter[Pair] = Counter()
         self.spent: Counter[str] = Counter()
+        self.requests: dict[str, RequestSpending] = {}
+        self.paid: set[str] = set()
 
     @rule(batch=st.lists(SHIFTS, min_size=1, max_size=6))
     def shifts_come(self, batch: list[Shift]) -> None:
@@ -149,17 +154,38 @@ class History(RuleBasedStateMachine):
         self.settled[pair] += event.amount_fen
         self.closed[pair] = month
 
-    @rule(community_id=st.sampled_from(COMMUNITIES), amount_fen=st.integers(1, 40))
-    def fund_is_spent(self, community_id: str, amount_fen: int) -> None:
+    @rule(community_id=st.sampled_from(COMMUNITIES), amount_fen=st.integers(1, 40), by=st.sampled_from(DESKS))
+    def spending_is_requested(self, community_id: str, amount_fen: int, by: str) -> None:
+        receipt = Receipt(f"%PDF- {len(self.requests)}".encode())
+        command = RequestSpending(community_id, "activity", amount_fen, "an activity", receipt, by)
         enough = self._fund(community_id) >= amount_fen
-        command = SpendFromFund(community_id, "activity", amount_fen, "an activity", "c" * 64)
         try:
-            done(spend_from_fund(command, store=self.store, now=NOW, new_id=self.new_id))
+            envelope = done(request_spending(command, store=self.store, now=NOW, new_id=self.new_id))
         except FundTooSmall:
             assert not enough
             return
         assert enough
-        self.spent[community_id] += amount_fen
+        self.requests[envelope.event.entity_id] = command
+
+    @precondition(lambda self: self.requests)
+    @rule(pick=st.randoms(use_true_random=False), by=st.sampled_from(DESKS))
+    def spending_is_approved(self, pick: random.Random, by: str) -> None:
+        """Any request, also one that was paid, by anybody, also who asked."""
+        spending_id = pick.choice(sorted(self.requests))
+        asked = self.requests[spending_id]
+        allowed = (
+            asked.requested_by != by
+            and spending_id not in self.paid
+            and self._fund(asked.community_id) >= asked.amount_fen
+        )
+        try:
+            done(approve_spending(ApproveSpending(spending_id, by), store=self.store, now=NOW))
+        except RevenueError:
+            assert not allowed
+            return
+        assert allowed
+        self.paid.add(spending_id)
+        self.spent[asked.community_id] += asked.amount_fen
 
     @invariant()
     def every_fen_is_accounted_for(self) -> None:

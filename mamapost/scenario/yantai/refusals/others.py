@@ -74,13 +74,14 @@ def settlement_singles(
             nothing = {**closed, "community_id": f"@{outsider.ref}"}
             found.append(bad.single("/settlements", nothing, 422, "no-agreement", "employer_id"))
         community, fund = pair[1], funds_fen[pair[1]]
-        path = f"/communities/@{community}/spendings"
+        path = f"/communities/@{community}/spending-requests"
         good = spending(0, PURPOSES[0], 100)
         too_much = {**good, "amount_fen": fund + 1}
         found += [
             bad.single(path, too_much, 409, "fund-too-small", "amount_fen"),
             bad.single(path, {**good, "category": "banquet"}, 422, "spending-invalid", "category"),
-            bad.single(path, {**good, "receipt_hash": "0f" * 31}, 422, "spending-invalid", "receipt_hash"),
+            bad.single(path, {**good, "receipt": "R0lGODlh"}, 422, "spending-invalid", "receipt"),
+            bad.single("/spending-requests/@spending:1/approve", {}, 403, "self-approval", "Authorization"),
             bad.single(path, {**good, "amount_fen": 0}, 422, "spending-invalid", "amount_fen"),
         ]
     return found
