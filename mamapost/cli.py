@@ -146,6 +146,39 @@ def rank_replay(
         Console().print(table)
 
 
+cluster = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Three Apache Kafka brokers and three mongod on this machine (`make parts` fetches Kafka; needs Java 17).",
+)
+app.add_typer(cluster, name="cluster")
+
+
+@cluster.command("up")
+def cluster_up(
+    data_dir: Annotated[Path, typer.Option(help="Where data and logs are kept across restarts.")] = Path("var/cluster"),
+) -> None:
+    """Run the cluster until Ctrl-C, and print the variables that point everything at it."""
+    from mamapost.cluster import run_cluster
+
+    try:
+        run_cluster(data_dir)
+    except LocalRunError as error:
+        _fail(str(error))
+
+
+@cluster.command("run")
+def cluster_run(command: Annotated[list[str], typer.Argument(help="Program and arguments, after `--`.")]) -> None:
+    """Run one command on a fresh cluster, which goes afterwards; ends with the command's exit code."""
+    from mamapost.cluster import run_on_cluster
+
+    try:
+        code = run_on_cluster(command)
+    except LocalRunError as error:
+        _fail(str(error))
+    raise typer.Exit(code)
+
+
 @app.command()
 def up(
     data_dir: Annotated[Path, typer.Option(help="Where data, keys and logs are kept across restarts.")] = Path("var"),

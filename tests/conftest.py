@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.local.engines import Engines
+from deploy.local.errors import EngineNotOurs
+from deploy.local.recipes import KAFKA_VARIABLE
 from shared.runtime.mongo import Mongo
 from shared.runtime.settings import Settings
 
@@ -52,10 +56,32 @@ async def mongo(settings: Settings) -> AsyncIterator[Mongo]:
 
 @pytest.fixture
 def fresh_broker(engines: Engines) -> Engines:
-    """The broker, started anew and empty."""
-    engines.kill_broker()
-    engines.start_broker()
+    """The broker, started anew and empty; one that the environment names has its topics removed instead."""
+    if KAFKA_VARIABLE in os.environ:
+        asyncio.run(_remove_topics(engines.urls.kafka))
+    else:
+        engines.kill_broker()
+        engines.start_broker()
     return engines
+
+
+async def _remove_topics(kafka: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        while left := [name for name in await admin.list_topics() if not name.startswith("__")]:
+            await admin.delete_topics(left)
+    finally:
+        await admin.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, None, None]:
+    """A test that kills an engine is skipped where the engine is not the tests' own, and says so."""
+    try:
+        return (yield)
+    except EngineNotOurs as error:
+        pytest.skip(f"needs an engine of its own: {error}")
 
 
 async def eventually(condition: Callable[[], Awaitable[bool] | bool], what: str, timeout_s: float = 30.0) -> None:

@@ -1,0 +1,317 @@
+"""A cluster on one machine, as production has it: three Apache Kafka nodes (KRaft) and three mongod in a replica set.
+
+Kafka comes as Maven artifacts (deploy/cluster/pom.xml) and needs a Java; mongod is the embedded one. Every node is a
+child process that can be killed, paused and started again by itself, on its port and with its data.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+import time
+import uuid
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure, PyMongoError
+
+from deploy.local.engines import EngineUrls
+from deploy.local.errors import EngineMissing, EngineStartFailed
+from deploy.local.process import LOOPBACK, Child, Deadline, pick_port
+from deploy.local.recipes import find_store, kafka_cluster_id
+
+NODES: Final = 3
+"""Of each kind: one may be away, and two still agree."""
+
+KAFKA_PARTS: Final = Path("var/parts/kafka")
+"""Where `make parts` puts Apache Kafka."""
+
+_REPLICA_SET: Final = "mamapost"
+_HEAP: Final = "512m"  # of a broker; a city's programme is some megabytes
+_STOP_TIMEOUT_S: Final = 30.0
+_POLL_S: Final = 0.1
+_FORMAT_TIMEOUT_S: Final = 60.0
+_ALREADY_INITIALIZED: Final = 23  # MongoDB's error code
+
+
+class Node:
+    """One broker or one mongod: a process that keeps its port and data across kills."""
+
+    def __init__(self, name: str, port: int, command: Sequence[str], log_path: Path) -> None:
+        self.name = name
+        self.port = port
+        self._command = list(command)
+        self._log_path = log_path
+        self._child: Child | None = None
+
+    @property
+    def address(self) -> str:
+        return f"{LOOPBACK}:{self.port}"
+
+    @property
+    def alive(self) -> bool:
+        return self._child is not None and self._child.alive
+
+    def start(self) -> None:
+        """Start the process, and return without waiting for its answer. No-op while it runs.
+
+        Raises:
+            EngineStartFailed: the program cannot be executed.
+        """
+        if self.alive:
+            return
+        try:
+            self._child = Child(self.name, self._command, self._log_path)
+        except OSError as error:
+            raise EngineStartFailed(f"{self.name} cannot be executed: {error}") from error
+
+    def kill(self) -> None:
+        """SIGKILL; what it acknowledged stays on disk."""
+        self._running().kill()
+
+    def pause(self) -> None:
+        """SIGSTOP, as a machine that hangs."""
+        self._running().pause()
+
+    def resume(self) -> None:
+        """SIGCONT, after `pause`."""
+        self._running().resume()
+
+    def request_stop(self) -> None:
+        """SIGTERM, without waiting."""
+        if self._child is not None:
+            self._child.request_stop()
+
+    def wait_stopped(self, timeout_s: float) -> None:
+        """Wait for its end, and kill it after `timeout_s`."""
+        if self._child is not None:
+            self._child.wait_stopped(timeout_s)
+
+    def stop(self) -> None:
+        """SIGTERM and wait: an orderly stop, as in a rolling restart."""
+        self.request_stop()
+        self.wait_stopped(_STOP_TIMEOUT_S)
+
+    def failure(self) -> str:
+        """What its log says, for a message."""
+        child = self._running()
+        state = "runs" if child.alive else f"ended with exit code {child.exit_code}"
+        return f"{self.name} on port {self.port} {state}. The end of {self._log_path}:\n{child.log_tail()}"
+
+    def _running(self) -> Child:
+        if self._child is None:
+            raise EngineStartFailed(f"{self.name} was not started")
+        return self._child
+
+
+class Cluster:
+    """Three brokers and three mongod. Use `with Cluster.start(...) as cluster:`."""
+
+    def __init__(self, brokers: Sequence[Node], stores: Sequence[Node]) -> None:
+        """Internal; use `start`."""
+        self.brokers = list(brokers)
+        self.stores = list(stores)
+
+    @classmethod
+    def start(
+        cls, data_dir: Path, log_dir: Path, *, parts: Path = KAFKA_PARTS, start_timeout_s: float = 120.0
+    ) -> Cluster:
+        """Start all nodes and return when three brokers are registered and the replica set has a primary.
+
+        Args:
+            data_dir: of this cluster alone; a second start on it goes on with the same data.
+            log_dir: `kafka-N.log` and `mongo-N.log` are appended there.
+            parts: the folder of Kafka's jars.
+
+        Raises:
+            EngineMissing: no Java, no jars, or no mongod.
+            EngineStartFailed: a node ended or did not answer in time; all are stopped again.
+        """
+        java = _java()
+        jars = parts.absolute()
+        if not any(jars.glob("kafka_*.jar")):
+            raise EngineMissing(f"there is no Apache Kafka in {jars}: run `make parts` (needs Maven)")
+        data_dir = data_dir.absolute()
+        data_dir.mkdir(parents=True, exist_ok=True)
+        cluster = cls(_brokers(java, jars, data_dir, log_dir), _stores(data_dir, log_dir))
+        deadline = Deadline(start_timeout_s)
+        try:
+            for node in (*cluster.brokers, *cluster.stores):
+                node.start()
+            cluster._await(cluster._has_primary, cluster.stores, deadline)
+            cluster._await(cluster._has_brokers, cluster.brokers, deadline)
+        except BaseException:  # Ctrl-C included: nothing half-started stays behind
+            cluster.stop()
+            raise
+        return cluster
+
+    @property
+    def urls(self) -> EngineUrls:
+        return EngineUrls(
+            kafka=",".join(node.address for node in self.brokers),
+            mongo=f"mongodb://{','.join(node.address for node in self.stores)}/?replicaSet={_REPLICA_SET}",
+        )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables that point everything of ours at this cluster."""
+        return {
+            "MAMAPOST_KAFKA": self.urls.kafka,
+            "MAMAPOST_MONGO": self.urls.mongo,
+            "MAMAPOST_REPLICATION_FACTOR": str(NODES),
+        }
+
+    def stop(self) -> None:
+        """Stop all nodes in order, together. Can be called again."""
+        deadline = Deadline(_STOP_TIMEOUT_S)
+        for nodes in (self.brokers, self.stores):
+            for node in nodes:
+                node.request_stop()
+        for node in (*self.brokers, *self.stores):
+            node.wait_stopped(deadline.left_s)
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _await(self, condition: Callable[[], bool], nodes: Sequence[Node], deadline: Deadline) -> None:
+        while not condition():
+            ended = next((node for node in nodes if not node.alive), None)
+            if ended is not None or deadline.passed:
+                raise EngineStartFailed((ended or nodes[0]).failure())
+            time.sleep(_POLL_S)
+
+    def _has_brokers(self) -> bool:
+        """Whether all brokers answer, and are registered with the controllers."""
+        if any(not kafka_cluster_id(node.port) for node in self.brokers):
+            return False
+        return asyncio.run(_broker_count(self.urls.kafka)) == NODES
+
+    def _has_primary(self) -> bool:
+        """Bring the replica set one step closer to its primary; whether it is there, with two that follow it."""
+        client: MongoClient[dict[str, Any]] = MongoClient(
+            LOOPBACK, self.stores[0].port, directConnection=True, serverSelectionTimeoutMS=1000
+        )
+        try:
+            _initiate(client, [node.address for node in self.stores])
+            members = client.admin.command("replSetGetStatus")["members"]
+        except PyMongoError:
+            return False  # still starting; the caller asks again until its deadline
+        finally:
+            client.close()
+        states = sorted(member["stateStr"] for member in members)
+        return states == ["PRIMARY", *["SECONDARY"] * (NODES - 1)]
+
+
+def _java() -> str:
+    found = shutil.which("java")
+    if found is None:
+        raise EngineMissing("Apache Kafka needs Java 17 or newer; there is no `java` on PATH")
+    return found
+
+
+def _brokers(java: str, jars: Path, data_dir: Path, log_dir: Path) -> list[Node]:
+    """Brokers that are controllers too, formatted with one cluster id."""
+    ports = [(_port(data_dir, f"kafka-{n}"), _port(data_dir, f"controller-{n}")) for n in range(1, NODES + 1)]
+    voters = ",".join(f"{n}@{LOOPBACK}:{controller}" for n, (_, controller) in enumerate(ports, 1))
+    id_file = data_dir / "cluster.id"
+    if not id_file.exists():
+        id_file.write_text(urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("="))
+    nodes = []
+    files = []
+    for number, (port, controller_port) in enumerate(ports, 1):
+        folder = data_dir / f"kafka-{number}"
+        settings = {
+            "process.roles": "broker,controller",
+            "node.id": number,
+            "controller.quorum.voters": voters,
+            "listeners": f"PLAINTEXT://{LOOPBACK}:{port},CONTROLLER://{LOOPBACK}:{controller_port}",
+            "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{port}",
+            "controller.listener.names": "CONTROLLER",
+            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+            "log.dirs": folder,
+            "auto.create.topics.enable": "false",
+            "default.replication.factor": NODES,
+            "min.insync.replicas": NODES - 1,
+            "unclean.leader.election.enable": "false",
+            "offsets.topic.replication.factor": NODES,
+            "transaction.state.log.replication.factor": NODES,
+            "transaction.state.log.min.isr": NODES - 1,
+            # Small, since six nodes share this machine; nothing of ours depends on it.
+            "offsets.topic.num.partitions": 6,
+            "transaction.state.log.num.partitions": 3,
+            "group.initial.rebalance.delay.ms": 0,
+        }
+        file = data_dir / f"kafka-{number}.properties"
+        file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+        files.append(file)
+        command = [java, f"-Xms{_HEAP}", f"-Xmx{_HEAP}", "-cp", f"{jars}/*", "kafka.Kafka", str(file)]
+        nodes.append(Node(f"kafka-{number}", port, command, log_dir / f"kafka-{number}.log"))
+    _format(java, jars, files, id_file.read_text())
+    return nodes
+
+
+def _format(java: str, jars: Path, files: Sequence[Path], cluster_id: str) -> None:
+    """Write the cluster id into each node's folder, where it does not stand yet."""
+
+    def one(file: Path) -> None:
+        command = [java, "-cp", f"{jars}/*", "kafka.tools.StorageTool", "format"]
+        command += ["--cluster-id", cluster_id, "--config", str(file), "--ignore-formatted"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_FORMAT_TIMEOUT_S, check=False)
+        if done.returncode:
+            raise EngineStartFailed(f"{file} could not be formatted:\n{done.stdout}{done.stderr}")
+
+    with ThreadPoolExecutor(NODES) as pool:
+        list(pool.map(one, files))
+
+
+def _stores(data_dir: Path, log_dir: Path) -> list[Node]:
+    recipe = find_store()
+    if recipe.in_docker:
+        raise EngineMissing("a replica set of three needs a mongod that runs here, not in a container")
+    nodes = []
+    for number in range(1, NODES + 1):
+        name = f"mongo-{number}"
+        folder = data_dir / name
+        folder.mkdir(parents=True, exist_ok=True)
+        port = _port(data_dir, name)
+        nodes.append(Node(name, port, recipe.command(port, folder, name), log_dir / f"{name}.log"))
+    return nodes
+
+
+def _port(data_dir: Path, name: str) -> int:
+    return pick_port(data_dir / f"{name}.port")
+
+
+def _initiate(client: MongoClient[dict[str, Any]], addresses: Sequence[str]) -> None:
+    # With priorities the first one leads again when it is back, so that logs are read where they are expected.
+    members = [{"_id": number, "host": address, "priority": NODES - number} for number, address in enumerate(addresses)]
+    settings = {"electionTimeoutMillis": 2000, "heartbeatIntervalMillis": 500}
+    try:
+        client.admin.command("replSetInitiate", {"_id": _REPLICA_SET, "members": members, "settings": settings})
+    except OperationFailure as error:
+        if error.code != _ALREADY_INITIALIZED:
+            raise
+
+
+async def _broker_count(urls: str) -> int:
+    admin = AIOKafkaAdminClient(bootstrap_servers=urls, request_timeout_ms=2000)
+    try:
+        await admin.start()
+        return len((await admin.describe_cluster())["brokers"])
+    except (KafkaError, OSError):
+        return 0  # still starting; the caller asks again until its deadline
+    finally:
+        await admin.close()
