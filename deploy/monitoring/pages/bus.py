@@ -83,6 +83,19 @@ BUS = Dashboard(
             (rate("mamapost_batch_failures_total", "service, code"),),
         ),
         Panel(
+            "Feeds over HTTP",
+            "none",
+            "Subscribers without Kafka: streams that are open, and events sent to them a second.",
+            (
+                Query("sum by (service) (mamapost_feed_open)", "{{service}} open"),
+                Query(
+                    "sum by (service) (rate(mamapost_feed_events_total[$__rate_interval])) or vector(0)",
+                    "{{service}} events/s",
+                ),
+                Query("sum by (service, reason) (mamapost_feed_resumes_total)", "{{service}} resumed: {{reason}}"),
+            ),
+        ),
+        Panel(
             "Refills of a lost broker",
             "none",
             "How often all own events were published again.",

@@ -1,0 +1,38 @@
+# The one image of all four services: `mamapost serve SERVICE`, as a user without rights, on a read-only file system.
+#
+#   docker build --build-arg PYTHON_DIGEST=sha256:... --tag mamapost .
+#
+# PYTHON_DIGEST is the digest of python:3.12-slim-bookworm that you have checked; a tag alone can change under you.
+ARG PYTHON_DIGEST
+FROM python:3.12-slim-bookworm@${PYTHON_DIGEST} AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+WORKDIR /src
+RUN python -m venv /opt/mamapost
+# What services need and nothing more: no tests, no embedded engines. Every package is pinned with its hash.
+COPY deploy/requirements.lock .
+RUN /opt/mamapost/bin/pip install --require-hashes --no-deps -r requirements.lock
+COPY pyproject.toml README.md LICENSE ./
+COPY shared shared
+COPY services services
+COPY deploy deploy
+COPY mamapost mamapost
+RUN pip install "hatchling>=1.27" && python -m pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
+    && /opt/mamapost/bin/pip install --no-deps /wheels/*.whl
+
+FROM python:3.12-slim-bookworm@${PYTHON_DIGEST}
+RUN groupadd --gid 10001 mamapost && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin mamapost \
+    && install -d -o 10001 -g 10001 -m 0700 /var/lib/mamapost
+COPY --from=build /opt/mamapost /opt/mamapost
+# Numba keeps what it compiles for the machine here, since the file system is read-only; matching its checkpoints.
+ENV PATH=/opt/mamapost/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+    NUMBA_CACHE_DIR=/var/lib/mamapost/numba \
+    MAMAPOST_HOST=0.0.0.0 MAMAPOST_PORT=8000 \
+    MAMAPOST_MATCHING_CHECKPOINT_DIR=/var/lib/mamapost/checkpoints
+USER 10001:10001
+WORKDIR /var/lib/mamapost
+VOLUME /var/lib/mamapost
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=6 \
+    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/health/ready', timeout=4)"]
+ENTRYPOINT ["mamapost"]
+CMD ["--help"]
