@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bench.matching.check import check_engine, check_facts, check_oracle
 from bench.matching.goals import Figures, Size
 from bench.matching.kernel import PAIRS_MAX, PAIRS_QUICK, c_kernel
-from bench.matching.play import Play
+from bench.matching.play import PIECE, Play
 from bench.matching.scan import numpy_scan
 from bench.matching.show import say, step
 from bench.matching.worker import go, heard, started
@@ -60,6 +60,7 @@ def engine(figures: Figures, size: Size, seed: int, scale: Scale) -> Play:
         figures.add("engine", size.name, rate)
         figures.compare("engine", size.name, "NumPy scan", numpy_scan(before, stream, scale.reference_s))
         say(f"{size.name}: engine round {number + 1} of {scale.rounds}: {rate:,.0f} events/s")
+    figures.compare("engine", size.name, "compiled part alone", play.kernel_round(min(PIECE, scale.round_events)))
     with step(f"{size.name}: the reference in C"):
         kernel = c_kernel(before, stream, scale.reference_s, PAIRS_MAX if scale.rounds > 2 else PAIRS_QUICK)
     if isinstance(kernel, str):

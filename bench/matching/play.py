@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+from unittest.mock import patch
 
 from bench.matching.city import Generator
 from bench.matching.goals import Size
@@ -14,7 +17,7 @@ from bench.matching.pairs import Columns
 from bench.matching.speak import city_facts, stream_facts
 from bench.matching.tables import AT, CITY, City
 from services.matching.domain import Fact, Policy, policy_on
-from services.matching.engine import Engine
+from services.matching.engine import Engine, running
 from shared.kernel.clock import civil_day
 
 BATCH = 500
@@ -30,6 +33,28 @@ SPARE = 20_000
 def policy() -> Policy:
     """The policy of the city."""
     return policy_on(CITY, civil_day(AT))
+
+
+@contextlib.contextmanager
+def kernel_clock() -> Iterator[list[float]]:
+    """Seconds of each call of a compiled function that brings rankings up to date."""
+    spent_s: list[float] = []
+
+    def timed(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            started = time.perf_counter()
+            try:
+                return function(*arguments, **named)
+            finally:
+                spent_s.append(time.perf_counter() - started)
+
+        return call
+
+    with (
+        patch.object(running, "run", timed(running.run)),
+        patch.object(running, "take_shifts", timed(running.take_shifts)),
+    ):
+        yield spent_s
 
 
 @dataclass(slots=True)
@@ -93,6 +118,13 @@ class Play:
             taken_s += self.apply(facts)
             events += len(facts)
         return events / taken_s
+
+    def kernel_round(self, count: int) -> float:
+        """Events a second of the compiled functions alone, which are given records that are made already."""
+        _, facts = self.draw(count)
+        with kernel_clock() as spent_s:
+            self.apply(facts)
+        return len(facts) / sum(spent_s)
 
     def columns(self) -> Columns:
         """What the rules look at now."""

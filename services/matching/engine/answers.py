@@ -25,9 +25,7 @@ from services.matching.domain.rules import Parts
 from services.matching.engine import places, reading
 from services.matching.engine.city import Arrays, Sizes
 from services.matching.engine.layout import HERE, I64
-from services.matching.engine.staging import URGENT, HoursBook, SkillBook, id_of, key_of
-
-SEEKER, POST, SHIFT = "skr-", "pst-", "sft-"
+from services.matching.engine.staging import POST, SEEKER, SHIFT, URGENT, HoursBook, SkillBook, id_of, key_of
 
 
 class Answers:
@@ -67,6 +65,7 @@ class Answers:
         self.declared: dict[str, int] = {}
         self.closing: list[tuple[int, str]] = []
         self._ending: list[tuple[int, str]] = []
+        self._post_ids: list[str] = []
         self._due: I64 = np.zeros(0, np.int64)
         self._slots: I64 = np.zeros(sizes.tops_kept, np.int64)
         self._scores: I64 = np.zeros(sizes.tops_kept, np.int64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
-from services.matching.engine.layout import I32, U64, Int
+from services.matching.engine.layout import I32, I64, U64, Int
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,6 +31,19 @@ def cache_dir() -> Path:
         digest.update(source.read_bytes())
     base = Path(sys.prefix) if os.access(sys.prefix, os.W_OK) else Path.home() / ".cache"
     return base / "mamapost-kernel" / digest.hexdigest()[:16]
+
+
+def kept_in() -> Path:
+    """Where compiled functions really are: in `NUMBA_CACHE_DIR` if that is set, else in `cache_dir`."""
+    return Path(_config.CACHE_DIR)
+
+
+def forget_old(kept: int) -> None:
+    """Remove what was compiled from other states of the source, but for the newest few: other branches, instances."""
+    mine = cache_dir()
+    others = sorted((folder for folder in mine.parent.glob("*") if folder != mine), key=lambda one: one.stat().st_mtime)
+    for folder in others[: max(len(others) - kept, 0)]:
+        shutil.rmtree(folder, ignore_errors=True)  # another process may remove it too
 
 
 _config: Any = numba.config
@@ -75,6 +89,20 @@ def ones(word: Int) -> Int:
     return np.int64(_ctpop(np.uint64(word)))  # type: ignore[call-arg]  # the first argument is the compiler's
 
 
+@intrinsic
+def _ctpop32(typing_context: Any, word: Any) -> Any:
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
+
+    return types.uint32(types.uint32), code
+
+
+@compiled
+def ones32(word: Int) -> Int:
+    """How many bits of a word of 32 bits are set; the compiler makes eight at once of it."""
+    return np.int32(_ctpop32(np.uint32(word)))  # type: ignore[call-arg]  # the first argument is the compiler's
+
+
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(32)
 
@@ -107,6 +135,19 @@ def enter(table: I32, keys: U64, row: Int) -> None:
     while table[place] != 0:
         place = (place + 1) & (cells - 1)
     table[place] = row + 1
+
+
+@compiled
+def row_of(table: I32, keys: U64, a: Int, b: Int, counts: I64, used: Int) -> Int:
+    """Row of a key; one that nobody has named before gets the next of the `counts[used]` rows. There must be room."""
+    row = find(table, keys, a, b)
+    if row < 0:
+        row = counts[used]
+        counts[used] += 1
+        keys[row, 0] = a
+        keys[row, 1] = b
+        enter(table, keys, row)
+    return row
 
 
 @compiled

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from services.matching.engine.bits import compiled
-from services.matching.engine.layout import BLOCK, I32, Float, Index, Int
+from services.matching.engine.layout import BLOCK, I32, SLOT, Float, Index, Int
+from shared.kernel.geo import EARTH_RADIUS_M
 
-EARTH_RADIUS_M = 6_371_008.8
 REACH_M = np.array([3_000.0, 8_000.0, 20_000.0, 1e9])
 """Classes of commute limits; a block holds one class, so that who stays near is not looked at from afar."""
 
@@ -84,7 +84,7 @@ def put_row(ix: Index, sort: Int, slot: Int, where: I32) -> Int:
         block = fresh
     position = block * BLOCK + ix.blocks.used[block]
     ix.blocks.used[block] += 1
-    ix.rows.slot[position] = slot
+    ix.codes[block, SLOT, position % BLOCK] = slot
     where[slot] = position
     return position
 
@@ -101,8 +101,9 @@ def drop_row(ix: Index, slot: Int, where: I32) -> None:
         block, i = position // BLOCK, position % BLOCK
         for line in range(ix.hot.shape[1]):
             ix.hot[block, line, i] = ix.hot[newest, line, last % BLOCK]
-        ix.rows[position] = ix.rows[last]
-        where[ix.rows.slot[position]] = position
+        for line in range(ix.codes.shape[1]):
+            ix.codes[block, line, i] = ix.codes[newest, line, last % BLOCK]
+        where[np.int64(ix.codes[block, SLOT, i])] = position
     ix.blocks.used[newest] -= 1
     if ix.blocks.used[newest] == 0:
         ix.heads.block[head] = ix.blocks.next[newest]

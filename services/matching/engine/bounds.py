@@ -6,19 +6,20 @@ import math
 
 import numpy as np
 
-from services.matching.domain.policy import PART_MAX
-from services.matching.engine.bits import compiled, compiled_fast, ones
-from services.matching.engine.blocks import EARTH_RADIUS_M
+from services.matching.engine.bits import compiled, compiled_fast, ones32
 from services.matching.engine.layout import (
     BLOCK,
+    DESIRED,
     EDGE,
     F32,
     FLOOR,
     LIMIT,
     PAY,
+    PER_DESIRE,
     POST_EDGE,
+    SKILLS,
     STEADY,
-    U64,
+    U32,
     Bool,
     City,
     Float,
@@ -28,8 +29,8 @@ from services.matching.engine.layout import (
     Y,
     Z,
 )
-from services.matching.engine.pair import TAIL, TIME, quotient
-from services.matching.engine.staging import PATTERNS_MAX
+from services.matching.engine.pair import ASKED_SHIFT, HIGH_SHIFT, NINE_BITS
+from shared.kernel.geo import EARTH_RADIUS_M
 
 NOBODY = 1e30
 """An edge before which nobody comes, as a float."""
@@ -41,6 +42,10 @@ F0, F1 = np.float32(0.0), np.float32(1.0)
 NEARLY = np.float32(0.9999)
 WITHIN = np.float32(1.0001)
 OUT = np.float32(-1.0)
+NO_SKILL = np.uint32(0)
+
+TOLERANCE = 1e-4
+"""Of shares of hours, whose exact limits are whole half hours, at least 1 / 336 apart."""
 
 
 @compiled
@@ -55,18 +60,36 @@ def floor_inverse(floor: Int) -> Float:
     return 1.0 / floor if floor > 0 else 1e30
 
 
+@compiled
+def per_desire_of(city: City, p: Int) -> Float:
+    """1 / number of skills that a post desires; 0 where it desires none."""
+    desired = city.posts.desired[p]
+    return np.float32(1.0 / desired if desired else 0.0)
+
+
+@compiled
+def least_of(city: City, p: Int) -> Float:
+    """Share of a post's hours that a seeker must have free, a little less for the rounding of floats."""
+    word = city.posts.row[p, 5]
+    half_hours, asked = np.int64((word >> HIGH_SHIFT) & NINE_BITS), np.int64(word >> ASKED_SHIFT)
+    return np.float32(asked / (30.0 * half_hours) - TOLERANCE if half_hours else -TOLERANCE)
+
+
 @compiled_fast
 def bound_posts(
     hot: F32,
+    codes: U32,
     remote: bool,
     x: Float,
     y: Float,
     z: Float,
     per_limit: Float,
     per_floor: Float,
+    skills: Int,
     rest: Float,
     distance: Float,
     pay: Float,
+    skilled: Float,
     peak: Float,
     own: Float,
     out: F32,
@@ -75,8 +98,10 @@ def bound_posts(
     if remote:
         for i in range(BLOCK):
             ratio = max(hot[PAY, i], F1) * per_floor
-            bound = rest + distance + min(ratio - F1, F1) * pay
-            good = (ratio >= NEARLY) & ((bound + peak >= hot[POST_EDGE, i]) | (bound >= own))
+            missing = np.float32(ones32(codes[DESIRED, i] & ~skills)) * hot[PER_DESIRE, i]
+            bound = rest + distance + min(ratio - F1, F1) * pay - missing * skilled
+            good = (ratio >= NEARLY) & (codes[SKILLS, i] & ~skills == NO_SKILL)
+            good &= (bound + peak >= hot[POST_EDGE, i]) | (bound >= own)
             out[i] = bound if good else OUT
         return
     for i in range(BLOCK):
@@ -85,22 +110,28 @@ def bound_posts(
         dz = hot[Z, i] - z
         share = max(np.float32(math.sqrt(dx * dx + dy * dy + dz * dz)) - SLACK, F0) * per_limit
         ratio = max(hot[PAY, i], F1) * per_floor
-        bound = rest + (F1 - share) * distance + min(ratio - F1, F1) * pay
-        good = (share <= WITHIN) & (ratio >= NEARLY) & ((bound + peak >= hot[POST_EDGE, i]) | (bound >= own))
+        missing = np.float32(ones32(codes[DESIRED, i] & ~skills)) * hot[PER_DESIRE, i]
+        bound = rest + (F1 - share) * distance + min(ratio - F1, F1) * pay - missing * skilled
+        good = (share <= WITHIN) & (ratio >= NEARLY) & (codes[SKILLS, i] & ~skills == NO_SKILL)
+        good &= (bound + peak >= hot[POST_EDGE, i]) | (bound >= own)
         out[i] = bound if good else OUT
 
 
 @compiled_fast
 def bound_seekers(
     hot: F32,
+    codes: U32,
     remote: bool,
     x: Float,
     y: Float,
     z: Float,
     wage: Float,
+    required: Int,
+    desired: Int,
     rest: Float,
     distance: Float,
     pay: Float,
+    skilled: Float,
     own: Float,
     far: Float,
     out: F32,
@@ -109,8 +140,10 @@ def bound_seekers(
     if remote:
         for i in range(BLOCK):
             ratio = wage * hot[FLOOR, i]
-            bound = rest + distance + min(ratio - F1, F1) * pay
-            good = (ratio >= NEARLY) & ((bound >= hot[EDGE, i] + far) | (bound + hot[STEADY, i] >= own))
+            lacks = ~codes[SKILLS, i]
+            bound = rest + distance + min(ratio - F1, F1) * pay - np.float32(ones32(desired & lacks)) * skilled
+            good = (ratio >= NEARLY) & (required & lacks == NO_SKILL)
+            good &= (bound >= hot[EDGE, i] + far) | (bound + hot[STEADY, i] >= own)
             out[i] = bound if good else OUT
         return
     for i in range(BLOCK):
@@ -119,33 +152,12 @@ def bound_seekers(
         dz = hot[Z, i] - z
         share = max(np.float32(math.sqrt(dx * dx + dy * dy + dz * dz)) - SLACK, F0) * hot[LIMIT, i]
         ratio = wage * hot[FLOOR, i]
+        lacks = ~codes[SKILLS, i]
         bound = rest + (F1 - share) * distance + min(ratio - F1, F1) * pay
-        good = (share <= WITHIN) & (ratio >= NEARLY) & ((bound >= hot[EDGE, i] + far) | (bound + hot[STEADY, i] >= own))
+        bound -= np.float32(ones32(desired & lacks)) * skilled
+        good = (share <= WITHIN) & (ratio >= NEARLY) & (required & lacks == NO_SKILL)
+        good &= (bound >= hot[EDGE, i] + far) | (bound + hot[STEADY, i] >= own)
         out[i] = bound if good else OUT
-
-
-@compiled
-def loss_of(city: City, pattern: Int, mask: U64, row: Int, total: Int) -> Float:
-    """What a pattern of hours lacks of the full time part with the hours of `mask[row]`; computed once a sweep.
-
-    Args:
-        total: half hours of the post; 0: of the pattern, which is the post's.
-    """
-    work = city.work
-    if pattern == PATTERNS_MAX:
-        return np.float32(0.0)
-    if work.seen[pattern] != work.counts[5]:
-        overlap, of = 0, 0
-        for w in range(5):
-            overlap += ones(city.patterns[pattern, w] & mask[row, w])
-            of += ones(city.patterns[pattern, w])
-        overlap += ones(city.patterns[pattern, 5] & mask[row, 5] & TAIL)
-        of = total if total else of + ones(city.patterns[pattern, 5])
-        full = city.rules[TIME] * PART_MAX
-        part = city.rules[TIME] * quotient(PART_MAX * overlap, of) if of else full
-        work.loss[pattern] = np.float32(full - part)
-        work.seen[pattern] = work.counts[5]
-    return work.loss[pattern]
 
 
 @compiled

@@ -6,34 +6,35 @@ import numpy as np
 
 from services.matching.domain.policy import PART_MAX
 from services.matching.domain.rules import RELIABILITY_PRIOR
-from services.matching.engine.bits import compiled, enter, find, woven
+from services.matching.engine.bits import compiled, row_of, woven
 from services.matching.engine.blocks import REACH_M, WIDE_CELL, drop_row, put_row, sort_of
-from services.matching.engine.bounds import chord_of, floor_inverse
+from services.matching.engine.bounds import chord_of, floor_inverse, least_of, per_desire_of
 from services.matching.engine.layout import (
     BLOCK,
+    DESIRED,
     EDGE,
     F64,
     FLOOR,
     GONE,
     HERE,
     I32,
+    LEAST,
     LIMIT,
-    NO_EDGE,
     PAY,
+    PER_DESIRE,
     POST_EDGE,
+    POSTS,
+    SEEKERS,
+    SKILLS,
     STEADY,
     U64,
     UNKNOWN,
+    WEEK,
     City,
     Int,
-    X,
-    Y,
-    Z,
 )
 from services.matching.engine.pair import (
-    COMMUTE_LIMIT,
     FACILITY_SHIFT,
-    HIGH_SHIFT,
     KIND_SHIFT,
     NIBBLE,
     NONE,
@@ -42,12 +43,17 @@ from services.matching.engine.pair import (
     RELIABILITY,
     WAITING,
     WAITING_FULL,
+    limit_of,
 )
 from services.matching.engine.staging import OPEN, PRESENT, PostNews, SeekerNews
 from services.matching.engine.sweep import (
+    LOW_WORD,
+    MOVE,
     OWN,
     PUT_IN,
     TAKE_OUT,
+    again_best,
+    again_top,
     sweep_post,
     sweep_seeker,
 )
@@ -58,37 +64,12 @@ WEEK_MINUTES = 10_080
 WEEK_MS = WEEK_MINUTES * MINUTE_MS
 
 PRIOR_PLUS, PRIOR_BASE = RELIABILITY_PRIOR
+EVERY = np.uint64(2**64 - 1)
+BESIDES = np.uint64(2**48 - 1) & ~(NIBBLE << FACILITY_SHIFT)
+"""Bits of word 5 of a post that are neither facilities nor the overlap asked."""
+
 ATTENDED, LEFT_EARLY = 0, 1
 """Numbers of the verdicts of a shift; 2 is a shift that was missed."""
-
-
-@compiled
-def seeker_row(city: City, table: I32, key_0: Int, key_1: Int) -> Int:
-    """Row of a seeker; a new one if nobody has named her before."""
-    seekers = city.seekers
-    s = find(table, seekers.key, key_0, key_1)
-    if s < 0:
-        s = city.work.counts[2]
-        city.work.counts[2] += 1
-        seekers.key[s, 0] = key_0
-        seekers.key[s, 1] = key_1
-        enter(table, seekers.key, s)
-    return s
-
-
-@compiled
-def post_row(city: City, table: I32, key_0: Int, key_1: Int) -> Int:
-    """Row of a post; a new one if nobody has named it before."""
-    posts = city.posts
-    p = find(table, posts.key, key_0, key_1)
-    if p < 0:
-        p = city.work.counts[3]
-        city.work.counts[3] += 1
-        posts.key[p, 0] = key_0
-        posts.key[p, 1] = key_1
-        posts.closes[p] = 0
-        enter(table, posts.key, p)
-    return p
 
 
 @compiled
@@ -108,11 +89,23 @@ def waiting_of(city: City, s: Int, now_ms: Int) -> Int:
 
 
 @compiled
+def _copy(to: U64 | F64, i: Int, of: U64 | F64, j: Int) -> None:
+    for w in range(to.shape[1]):
+        to[i, w] = of[j, w]
+
+
+@woven
+def week_of(pattern: Int, word: Int) -> Int:
+    """A pattern of hours with the facilities that stand in a word of `row`, as `Index.codes` holds them."""
+    return np.int64(pattern) | (np.int64((word >> FACILITY_SHIFT) & NIBBLE) << 16)
+
+
+@compiled
 def enter_seeker(city: City, s: Int) -> None:
     """Put a seeker's profile into the index; her lists are the caller's care."""
     seekers, ix = city.seekers, city.seeker_index
     a5 = seekers.row[s, 5]
-    limit = min(np.int64(a5 >> HIGH_SHIFT), city.rules[COMMUTE_LIMIT])
+    limit = limit_of(city, s)
     # Where a cell is as large as the town, how far she travels tells nothing apart.
     reach = 0 if ix.cell[0] < WIDE_CELL else REACH_M.shape[0] - 1
     while limit > REACH_M[reach]:
@@ -121,16 +114,30 @@ def enter_seeker(city: City, s: Int) -> None:
     kinds = np.int64((a5 >> KIND_SHIFT) & NIBBLE)
     position = put_row(ix, sort_of(ix.cell[0], x, y, z, kinds, reach, False), s, seekers.where)
     block, at = position // BLOCK, position % BLOCK
-    ix.hot[block, X, at] = x
-    ix.hot[block, Y, at] = y
-    ix.hot[block, Z, at] = z
+    for axis in range(3):
+        ix.hot[block, axis, at] = seekers.home[s, axis]
     ix.hot[block, LIMIT, at] = 1.0 / chord_of(limit)
     ix.hot[block, FLOOR, at] = floor_inverse(np.int64(seekers.row[s, 7]))
     ix.hot[block, EDGE, at] = city.bests.edge[s]
     ix.hot[block, STEADY, at] = seekers.reliability[s] + seekers.waiting[s]
-    ix.rows.facilities[position] = (a5 >> FACILITY_SHIFT) & NIBBLE
-    ix.rows.skills[position] = seekers.row[s, 6]
-    ix.rows.pattern[position] = seekers.pattern[s]
+    ix.codes[block, WEEK, at] = week_of(seekers.pattern[s], a5)
+    ix.codes[block, SKILLS, at] = seekers.row[s, 6] & LOW_WORD
+
+
+@compiled
+def show_post(city: City, p: Int) -> None:
+    """Write a post's profile to its place in the index."""
+    posts, ix = city.posts, city.post_index
+    block, at = posts.where[p] // BLOCK, posts.where[p] % BLOCK
+    for axis in range(3):
+        ix.hot[block, axis, at] = posts.place[p, axis]
+    ix.hot[block, PAY, at] = posts.pay[p]
+    ix.hot[block, POST_EDGE, at] = city.tops.edge[p]
+    ix.hot[block, LEAST, at] = least_of(city, p)
+    ix.hot[block, PER_DESIRE, at] = per_desire_of(city, p)
+    ix.codes[block, WEEK, at] = week_of(posts.pattern[p], posts.row[p, 5])
+    ix.codes[block, SKILLS, at] = posts.row[p, 6] & LOW_WORD
+    ix.codes[block, DESIRED, at] = posts.row[p, 7] & LOW_WORD
 
 
 @compiled
@@ -139,56 +146,60 @@ def enter_post(city: City, p: Int) -> None:
     posts, ix = city.posts, city.post_index
     b5 = posts.row[p, 5]
     remote = (b5 >> PLACED_SHIFT) & ONE == NONE
-    x, y, z = posts.place[p, 0], posts.place[p, 1], posts.place[p, 2]
     kind = np.int64((b5 >> KIND_SHIFT) & NIBBLE)
-    position = put_row(ix, sort_of(ix.cell[0], x, y, z, kind, 0, remote), p, posts.where)
-    block, at = position // BLOCK, position % BLOCK
-    ix.hot[block, X, at] = x
-    ix.hot[block, Y, at] = y
-    ix.hot[block, Z, at] = z
-    ix.hot[block, PAY, at] = posts.pay[p]
-    ix.hot[block, POST_EDGE, at] = city.tops.edge[p]
-    ix.rows.facilities[position] = (b5 >> FACILITY_SHIFT) & NIBBLE
-    ix.rows.skills[position] = posts.row[p, 6]
-    ix.rows.desired[position] = posts.row[p, 7]
-    ix.rows.desires[position] = posts.desired[p]
-    ix.rows.pattern[position] = posts.pattern[p]
+    x, y, z = posts.place[p, 0], posts.place[p, 1], posts.place[p, 2]
+    put_row(ix, sort_of(ix.cell[0], x, y, z, kind, 0, remote), p, posts.where)
+    show_post(city, p)
 
 
 @woven
 def pull_seeker(city: City, s: Int) -> None:
-    """Take a seeker out of all lists and the index, with the profile that she stands there by."""
+    """Take a seeker out of the posts' lists and the index, with the profile that she stands there by."""
     if city.seekers.where[s] >= 0:
         sweep_seeker(city, s, TAKE_OUT, city.seekers.reliability[s] + city.seekers.waiting[s], 0)
         drop_row(city.seeker_index, s, city.seekers.where)
-    clear(city.bests, s, NO_EDGE)
 
 
 @woven
 def push_seeker(city: City, s: Int) -> None:
     """Put a seeker into the index and all lists."""
-    clear(city.bests, s, NO_EDGE)
     enter_seeker(city, s)
+    again_best(city, s)
     sweep_seeker(city, s, PUT_IN | OWN, 0, city.seekers.reliability[s] + city.seekers.waiting[s])
 
 
 @woven
 def pull_post(city: City, p: Int) -> None:
-    """Take a post out of all lists and the index, with the profile that it stands there by."""
+    """Take a post out of the seekers' lists and the index, with the profile that it stands there by."""
     if city.posts.where[p] >= 0:
-        sweep_post(city, p, TAKE_OUT)
+        sweep_post(city, p, p, TAKE_OUT)
         drop_row(city.post_index, p, city.posts.where)
         city.posts.changed[p] = 1
-    clear(city.tops, p, NO_EDGE)
 
 
 @woven
 def push_post(city: City, p: Int) -> None:
     """Put a post into the index and all lists."""
-    clear(city.tops, p, NO_EDGE)
-    city.posts.changed[p] = 1
     enter_post(city, p)
-    sweep_post(city, p, PUT_IN | OWN)
+    again_top(city, p)
+    sweep_post(city, p, p, PUT_IN | OWN)
+
+
+@woven
+def keep_old(city: City, p: Int) -> Int:
+    """Copy a post to the spare row at the end, before its pay, overlap or facilities change. Answers the row."""
+    q = city.posts.shape[0] - 1
+    city.posts[q] = city.posts[p]
+    _copy(city.post_more, q, city.post_more, p)
+    return q
+
+
+@woven
+def move_post(city: City, p: Int, q: Int) -> None:
+    """Bring all lists from what a post was (`q`) to what it is."""
+    show_post(city, p)
+    again_top(city, p)
+    sweep_post(city, p, q, MOVE | OWN)
 
 
 @compiled
@@ -213,12 +224,6 @@ def _unlink(city: City, minutes: I32, s: Int) -> None:
 
 
 @compiled
-def _copy(to: U64 | F64, i: Int, of: U64 | F64, j: Int) -> None:
-    for w in range(to.shape[1]):
-        to[i, w] = of[j, w]
-
-
-@compiled
 def _same(a: U64, i: Int, b: U64, j: Int) -> bool:
     for w in range(a.shape[1]):  # noqa: SIM110  # compiled: no generators
         if a[i, w] != b[j, w]:
@@ -237,7 +242,7 @@ def take_seekers(
     """
     seekers = city.seekers
     for i in range(news.shape[0]):
-        s = seeker_row(city, table, news.key[i, 0], news.key[i, 1])
+        s = row_of(table, seekers.key, news.key[i, 0], news.key[i, 1], city.work.counts, SEEKERS)
         if seekers.status[s] != UNKNOWN and news.version[i] <= seekers.version[s]:
             continue
         here = news.marks[i] & PRESENT != 0
@@ -273,10 +278,25 @@ def take_seekers(
         seekers.status[s] = HERE if here else GONE
         seekers.reliability[s] = reliability_of(city, s)
         seekers.waiting[s] = waiting_of(city, s, now_ms)
-        if ranked and bulk:
+        if not ranked:
+            clear(city.bests, s)
+        elif bulk:
             enter_seeker(city, s)
-        elif ranked:
+        else:
             push_seeker(city, s)
+
+
+@compiled
+def _is_alike(city: City, p: Int, news: PostNews, more: U64, i: Int) -> bool:
+    """Whether news of a post change at most its pay, its facilities and the overlap that it asks for."""
+    posts = city.posts
+    for w in range(8):
+        if (posts.row[p, w] ^ news.row[i, w]) & (BESIDES if w == 5 else EVERY) != NONE:
+            return False
+    for w in range(3):
+        if posts.place[p, w] != news.place[i, w]:
+            return False
+    return posts.at[p] == news.at[i] and _same(city.post_more, p, more, i)
 
 
 @woven
@@ -284,28 +304,23 @@ def take_posts(city: City, table: I32, news: PostNews, more: U64, bulk: bool) ->
     """Take in posts, each if it is newer than what is held; see `take_seekers`."""
     posts = city.posts
     for i in range(news.shape[0]):
-        p = post_row(city, table, news.key[i, 0], news.key[i, 1])
+        p = row_of(table, posts.key, news.key[i, 0], news.key[i, 1], city.work.counts, POSTS)
         if posts.status[p] != UNKNOWN and news.version[i] <= posts.version[p]:
             continue
         here = news.marks[i] & PRESENT != 0
         takes = here and news.marks[i] & OPEN != 0 and posts.taken[p] < news.seats[i]
         was = posts.where[p] >= 0
-        same = (
-            was
-            and takes
-            and posts.at[p] == news.at[i]
-            and posts.pay[p] == news.pay[i]
-            and _same(posts.row, p, news.row, i)
-            and _same(city.post_more, p, more, i)
-            and posts.place[p, 0] == news.place[i, 0]
-            and posts.place[p, 1] == news.place[i, 1]
-            and posts.place[p, 2] == news.place[i, 2]
-        )
-        if was and not same:
-            if bulk:
-                drop_row(city.post_index, p, posts.where)
-            else:
-                pull_post(city, p)
+        alike = was and takes and _is_alike(city, p, news, more, i)
+        same = alike and posts.pay[p] == news.pay[i] and posts.row[p, 5] == news.row[i, 5]
+        q = p
+        if same:
+            pass
+        elif alike and not bulk:
+            q = keep_old(city, p)
+        elif was and bulk:
+            drop_row(city.post_index, p, posts.where)
+        elif was:
+            pull_post(city, p)
         posts.version[p] = news.version[i]
         posts.status[p] = HERE if here else GONE
         posts.changed[p] = 1
@@ -322,10 +337,14 @@ def take_posts(city: City, table: I32, news: PostNews, more: U64, bulk: bool) ->
             posts.desired[p] = news.desired[i]
             posts.pattern[p] = news.pattern[i]
             posts.own[p] = news.own[i]
-        if not takes or same:
+        if not takes:
+            clear(city.tops, p)
+        elif same:
             continue
-        if bulk:
+        elif bulk:
             enter_post(city, p)
+        elif alike and not bulk:
+            move_post(city, p, q)
         else:
             push_post(city, p)
 
@@ -347,7 +366,7 @@ def revise_seeker(city: City, s: Int, skills: U64, busy: Int, bulk: bool) -> Non
         city.seeker_more[s, w] = skills[w + 1]
     seekers.busy[s] = busy
     if where >= 0 and bulk:
-        city.seeker_index.rows.skills[where] = skills[0]
+        city.seeker_index.codes[where // BLOCK, SKILLS, where % BLOCK] = skills[0] & LOW_WORD
     elif where >= 0:
         push_seeker(city, s)
 
@@ -360,13 +379,20 @@ def revise_post(city: City, p: Int, facilities: Int, takes: bool, bulk: bool) ->
     was = posts.where[p] >= 0
     if was == takes and posts.row[p, 5] == word:
         return
-    if was and bulk:
+    q, moves = p, was and takes and not bulk
+    if moves:
+        q = keep_old(city, p)
+    elif was and bulk:
         drop_row(city.post_index, p, posts.where)
         posts.changed[p] = 1
     elif was:
         pull_post(city, p)
     posts.row[p, 5] = word
-    if takes and bulk:
+    if not takes:
+        clear(city.tops, p)
+    elif bulk:
         enter_post(city, p)
-    elif takes:
+    elif moves:
+        move_post(city, p, q)
+    else:
         push_post(city, p)

@@ -5,25 +5,35 @@ from __future__ import annotations
 from typing import NamedTuple, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from services.matching.domain import BEST_POSTS, TOP_SEEKERS, Policy
 from services.matching.engine import changes, layout, room, running
-from services.matching.engine.bits import enter_all, find
-from services.matching.engine.layout import HERE, I32, I64, U64, UNKNOWN, City, Shifts, Tables
-from services.matching.engine.staging import HoursBook, Id, PostNews, SeekerNews, SkillBook, Staging
+from services.matching.engine.bits import enter_all, find, row_of
+from services.matching.engine.layout import F32, HERE, I32, I64, U64, UNKNOWN, City, Shifts, Tables
+from services.matching.engine.pair import ONE, PLACED_SHIFT
+from services.matching.engine.staging import HoursBook, Id, PostNews, SeekerNews, SkillBook, Staging, keys_of
 
 _NOTHING = Staging(SkillBook(), HoursBook())
-NO_SEEKERS, NO_POSTS = _NOTHING.seeker_news(), _NOTHING.post_news()
+NO_IDS = keys_of([], "")
+NO_SEEKERS, NO_POSTS = _NOTHING.seeker_news(NO_IDS), _NOTHING.post_news(NO_IDS)
 NO_ROWS: I64 = np.zeros(0, np.int64)
 NO_SKILLS: U64 = np.zeros(1, np.uint64)
 NO_MORE: U64 = np.zeros((0, 0), np.uint64)
 """What an operation does not look at."""
 
 
+FORGET_LEAST = 256
+"""Rows of shifts below which none is given back."""
+
+PATTERNS = 16
+"""Patterns of hours that a new city has room for."""
+
+
 class Sizes(NamedTuple):
     """Lengths of lists: how many places are shown, and how many are kept so that a loss seldom costs a new list.
 
-    Keeping 64 for 50 and 32 for 20 costs 6.7 times less than keeping what is shown (docs/performance.md).
+    A list is made anew from the whole city; with room for 14 and 12 losses that seldom happens.
     """
 
     tops: int = TOP_SEEKERS
@@ -70,10 +80,10 @@ class Arrays:
             layout.lists(layout.BEST, rows),
             room.index_for(none, rows, room.SEEKERS_A_CELL),
             room.index_for(none, rows, room.POSTS_A_CELL),
-            np.zeros((rows, layout.WEEK_WORDS), np.uint64),
+            *_no_patterns(PATTERNS),
             np.zeros((rows, layout.WEEK_WORDS), np.uint64),
             np.full((rows, 4), -1, np.int32),
-            layout.work(rows, rows, rows),
+            layout.work(rows, rows),
             rules_of(policy, sizes),
         )
         self.shifts: Shifts = layout.shifts(rows)
@@ -81,7 +91,7 @@ class Arrays:
         self.tables = Tables(room.table(rows), room.table(rows), minutes)
         self.shift_table = room.table(rows)
         self._indexed = (0, 0)
-        self._patterns = 0
+        self._patterns = 1  # 0 is the number of those that have none
         self._free_busy: list[int] = list(range(rows))
 
     # --- how much there is ---
@@ -89,17 +99,17 @@ class Arrays:
     @property
     def seekers(self) -> int:
         """Rows of seekers in use."""
-        return int(self.city.work.counts[2])
+        return int(self.city.work.counts[layout.SEEKERS])
 
     @property
     def posts(self) -> int:
         """Rows of posts in use."""
-        return int(self.city.work.counts[3])
+        return int(self.city.work.counts[layout.POSTS])
 
     @property
     def shift_rows(self) -> int:
         """Rows of shifts in use."""
-        return int(self.city.work.counts[4])
+        return int(self.city.work.counts[layout.SHIFTS])
 
     # --- finding ---
 
@@ -117,11 +127,14 @@ class Arrays:
 
     def named_seeker(self, key: Id) -> int:
         """Row of a seeker; a new one if nobody has named her before. There must be room."""
-        return int(changes.seeker_row(self.city, self.tables.seekers, *_words(key)))
+        return self._row_of(self.tables.seekers, self.city.seekers, key, layout.SEEKERS)
 
     def named_post(self, key: Id) -> int:
         """Row of a post; a new one if nobody has named it before. There must be room."""
-        return int(changes.post_row(self.city, self.tables.posts, *_words(key)))
+        return self._row_of(self.tables.posts, self.city.posts, key, layout.POSTS)
+
+    def _row_of(self, table: I32, side: layout.Seekers | layout.Posts, key: Id, used: int) -> int:
+        return int(row_of(table, side.key, *_words(key), self.city.work.counts, used))
 
     def here(self, side: layout.Seekers | layout.Posts, row: int) -> bool:
         """Whether an entity is known and not over."""
@@ -139,7 +152,7 @@ class Arrays:
         self._more_seekers(self.seekers + seekers)
         self._more_posts(self.posts + posts)
         if self.shift_rows + shifts > _rows(self.shifts):
-            rows = max(2 * _rows(self.shifts), self.shift_rows + shifts)
+            rows = room.larger(_rows(self.shifts), self.shift_rows + shifts)
             self.shifts = room.enlarged(self.shifts, layout.shifts(rows), self.shift_rows)
         if 2 * (self.shift_rows + shifts) > len(self.shift_table):
             self.shift_table = room.table(2 * (self.shift_rows + shifts))
@@ -153,6 +166,22 @@ class Arrays:
         ):
             self.reindex(seekers, posts)
 
+    def forget_shifts(self) -> None:
+        """Give the rows of shifts back that are too old to count, once they are most of all.
+
+        Should one of them be told again, it is too old still, and changes nothing.
+        """
+        shifts = cast(npt.NDArray[np.void], self.shifts)[: self.shift_rows]
+        kept = np.flatnonzero(shifts["verdict"] != layout.DROPPED)
+        if len(shifts) < FORGET_LEAST or 2 * len(kept) > len(shifts):
+            return
+        rows = room.larger(len(kept), room.START)
+        self.shifts = layout.shifts(rows)
+        cast(npt.NDArray[np.void], self.shifts)[: len(kept)] = shifts[kept]
+        self.shift_table = room.table(rows)
+        enter_all(self.shift_table, self.shifts.key, 0, len(kept))
+        self.city.work.counts[layout.SHIFTS] = len(kept)
+
     def _widen(self, words: int) -> None:
         city = self.city
         if city.seeker_more.shape[1] < words:
@@ -164,7 +193,7 @@ class Arrays:
     def _more_seekers(self, least: int) -> None:
         city, used = self.city, self.seekers
         if least > _rows(city.seekers):
-            rows = max(2 * _rows(city.seekers), least)
+            rows = room.larger(_rows(city.seekers), least)
             self.city = city._replace(
                 seekers=room.enlarged(city.seekers, layout.seekers(rows), used),
                 seeker_more=room.wider(city.seeker_more, rows, city.seeker_more.shape[1], 1),
@@ -177,8 +206,8 @@ class Arrays:
 
     def _more_posts(self, least: int) -> None:
         city, used = self.city, self.posts
-        if least > _rows(city.posts):
-            rows = max(2 * _rows(city.posts), least)
+        if least >= _rows(city.posts):  # the last row is spare (`changes.keep_old`)
+            rows = room.larger(_rows(city.posts), least + 1)
             self.city = city._replace(
                 posts=room.enlarged(city.posts, layout.posts(rows), used),
                 post_more=room.wider(city.post_more, rows, city.post_more.shape[1] // 2, 2),
@@ -190,7 +219,7 @@ class Arrays:
             enter_all(self.tables.posts, self.city.posts.key, 0, used)
 
     def _work(self, posts: int, seekers: int) -> layout.Work:
-        work = layout.work(posts, seekers, len(self.city.patterns))
+        work = layout.work(posts, seekers)
         work.counts[:] = self.city.work.counts
         return work
 
@@ -198,7 +227,7 @@ class Arrays:
         """Make both indexes anew, with cells that suit how many rows there are, and room for so many more."""
         city = self.city
         ranked, open_ = city.seekers.where[: self.seekers] >= 0, city.posts.where[: self.posts] >= 0
-        placed = open_ & ((city.posts.row[: self.posts, 5] >> np.uint64(24)) & np.uint64(1) == 1)
+        placed = open_ & ((city.posts.row[: self.posts, 5] >> PLACED_SHIFT) & ONE == ONE)
         self.city = city._replace(
             seeker_index=room.index_for(
                 city.seekers.home[: self.seekers][ranked], 2 * self.seekers + seekers + 1024, room.SEEKERS_A_CELL
@@ -249,22 +278,35 @@ class Arrays:
 
     def build(self) -> None:
         """Make every list anew."""
-        self.run(running.BUILD, rows=np.array([self.posts, self.seekers], np.int64), bulk=True)
+        self.run(running.BUILD, bulk=True)
 
     # --- patterns of hours ---
 
     def know_hours(self, masks: list[int]) -> None:
-        """Take up the patterns of hours that are new."""
-        known, city = self._patterns, self.city
-        if len(masks) > len(city.patterns):
-            rows = room.power_of_two(len(masks))
-            wide: U64 = np.zeros((rows, layout.WEEK_WORDS), np.uint64)
-            wide[:known] = city.patterns[:known]
-            self.city = city._replace(patterns=wide)
-            self.city = city = self.city._replace(work=self._work(_rows(city.posts), _rows(city.seekers)))
-        for number in range(known, len(masks)):
-            city.patterns[number] = np.frombuffer(masks[number].to_bytes(8 * layout.WEEK_WORDS, "little"), np.uint64)
-        self._patterns = len(masks)
+        """Take up the patterns of hours that are new: what share of each other one they cover, and the reverse.
+
+        Args:
+            masks: all patterns, in the order of their numbers, which begin at 1.
+        """
+        known, now, city = self._patterns, len(masks) + 1, self.city
+        if now == known:
+            return
+        if now > len(city.covers):
+            covers, covered = _no_patterns(room.power_of_two(now))
+            covers[:known, :known] = city.covers[:known, :known]
+            covered[:known, :known] = city.covered[:known, :known]
+            self.city = city = city._replace(covers=covers, covered=covered)
+        packed = b"".join(mask.to_bytes(layout.MASK_BYTES, "little") for mask in masks)
+        bits = np.unpackbits(np.frombuffer(packed, np.uint8).reshape(len(masks), layout.MASK_BYTES), axis=1)
+        shared = bits.astype(np.float32) @ bits[known - 1 :].T.astype(np.float32)
+        lengths = np.array([mask.bit_count() for mask in masks], np.float32)
+        for number in range(known, now):
+            of_both = shared[:, number - known]
+            of_new = of_both / own if (own := lengths[number - 1]) else 1.0
+            of_old = np.where(lengths, of_both / np.maximum(lengths, 1), 1.0)
+            city.covers[1:now, number] = city.covered[number, 1:now] = of_new
+            city.covers[number, 1:now] = city.covered[1:now, number] = of_old
+        self._patterns = now
 
     # --- placements ---
 
@@ -294,6 +336,11 @@ class Arrays:
     def free_busy(self, row: int) -> None:
         """Give a row of placements back."""
         self._free_busy.append(row)
+
+
+def _no_patterns(rows: int) -> tuple[F32, F32]:
+    """`City.covers` and `covered` for so many patterns, of which nothing is known: each covers all of each other."""
+    return np.ones((rows, rows), np.float32), np.ones((rows, rows), np.float32)
 
 
 def _rows(records: object) -> int:

@@ -25,15 +25,14 @@ from services.matching.domain import (
     Weights,
 )
 from services.matching.engine import layout
-from services.matching.engine.answers import POST
 from services.matching.engine.bits import enter_all
 from services.matching.engine.city import Sizes
 from services.matching.engine.layout import HERE, NEVER_MS
 from services.matching.engine.reading import instant
 from services.matching.engine.shard import Shard
-from services.matching.engine.staging import FACILITIES_OF, FACILITY_BITS_OF, HoursBook, SkillBook, id_of, ms_of
+from services.matching.engine.staging import FACILITIES_OF, FACILITY_BITS_OF, POST, HoursBook, SkillBook, id_of, ms_of
 
-VERSION = 1
+VERSION = 2
 """Rises with every change of what the arrays mean."""
 
 Array = npt.NDArray[np.generic]
@@ -66,7 +65,7 @@ def restore(city: str, dumped: Mapping[str, Array], sizes: Sizes) -> Shard:
     """
     try:
         rest = msgspec.msgpack.decode(dumped["rest"].tobytes())
-        shard = Shard(city, _policy(city, rest["policy"]), instant(rest["at_ms"]), sizes)
+        shard = Shard(city, _policy(rest["policy"]), instant(rest["at_ms"]), sizes)
         shard.hours = HoursBook([int.from_bytes(mask, "little") for mask in rest["hours"]])
         shard.arrays.know_hours(shard.hours.masks)
         _restore_arrays(shard, dumped)
@@ -78,7 +77,7 @@ def restore(city: str, dumped: Mapping[str, Array], sizes: Sizes) -> Shard:
     shard.declared = {id_: int(mask, 16) for id_, mask in rest["declared"].items()}
     for kind, facts in rest["facts"].items():
         for id_, version, state in facts:
-            shard.recall(Fact(kind, id_, version, city, None if state is None else _STATES[kind](state, city)))
+            shard.recall(Fact(kind, id_, version, city, None if state is None else _STATES[kind](state)))
     posts, rows = shard.arrays.city.posts, shard.arrays.posts
     now_ms = ms_of(shard.at)
     closing = (posts.status[:rows] == HERE) & (posts.closes[:rows] != NEVER_MS) & (posts.closes[:rows] > now_ms)
@@ -103,7 +102,7 @@ def _restore_arrays(shard: Shard, dumped: Mapping[str, Array]) -> None:
         busy_posts=cast(layout.I32, dumped["busy_posts"].copy()),
     )
     arrays.tables.minutes[:] = dumped["minutes"]
-    city.work.counts[2:5] = seekers, posts, shifts
+    city.work.counts[layout.SEEKERS : layout.SHIFTS + 1] = seekers, posts, shifts
     enter_all(arrays.tables.seekers, city.seekers.key, 0, seekers)
     enter_all(arrays.tables.posts, city.posts.key, 0, posts)
     enter_all(arrays.shift_table, arrays.shifts.key, 0, shifts)
@@ -160,7 +159,7 @@ def _policy_row(policy: Policy) -> tuple[Any, ...]:
     )
 
 
-def _policy(_city: str, row: Any) -> Policy:
+def _policy(row: Any) -> Policy:
     city, version, valid_from, weights, commute_max_m, waiting_full_weeks = row
     return Policy(
         city, version, date.fromordinal(valid_from), Weights(*weights), Limits(commute_max_m, waiting_full_weeks)
@@ -168,9 +167,9 @@ def _policy(_city: str, row: Any) -> Policy:
 
 
 _STATES: dict[EntityKind, Any] = {
-    "employer": lambda row, _: Employer(row),
-    "station": lambda row, _: Station(row[0], FACILITIES_OF[row[1]]),
-    "placement": lambda row, _: Placement(row[0], row[1], int.from_bytes(row[2], "little")),
-    "certificate": lambda row, _: Certificate(row[0], row[1], None if row[2] is None else date.fromordinal(row[2])),
-    "policy": lambda rows, city: Schedule(tuple(_policy(city, row) for row in rows)),
+    "employer": lambda row: Employer(row),
+    "station": lambda row: Station(row[0], FACILITIES_OF[row[1]]),
+    "placement": lambda row: Placement(row[0], row[1], int.from_bytes(row[2], "little")),
+    "certificate": lambda row: Certificate(row[0], row[1], None if row[2] is None else date.fromordinal(row[2])),
+    "policy": lambda rows: Schedule(tuple(_policy(row) for row in rows)),
 }

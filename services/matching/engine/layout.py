@@ -10,6 +10,7 @@ import numpy.typing as npt
 U8: TypeAlias = npt.NDArray[np.uint8]
 I32: TypeAlias = npt.NDArray[np.int32]
 I64: TypeAlias = npt.NDArray[np.int64]
+U32: TypeAlias = npt.NDArray[np.uint32]
 U64: TypeAlias = npt.NDArray[np.uint64]
 F32: TypeAlias = npt.NDArray[np.float32]
 F64: TypeAlias = npt.NDArray[np.float64]
@@ -30,7 +31,7 @@ WEEK_WORDS = 6
 """Words of `row` that hold the week mask; the mask ends in the low 16 bits of the sixth."""
 
 LINE = 64
-"""A row of eight words is one cache line, and starts at one: looking a pair up costs one miss a side."""
+"""Bytes of a cache line. Records start at one; a record is longer than a line, so later ones may straddle two."""
 
 BLOCK = 64
 """Rows of one block of an index: as many as the prefilter takes in a few dozen vector operations."""
@@ -46,9 +47,6 @@ UNKNOWN, HERE, GONE = 0, 1, 2
 
 NO_EDGE = -1
 """Edge of a list that holds everyone who matches."""
-
-UNBUILT = 2**31 - 1
-"""Edge of a list that is not made yet: nobody comes before it."""
 
 
 class Records(Protocol):
@@ -81,7 +79,7 @@ class Seekers(Records, Protocol):
     reliability: I32  # weighted parts that depend on no post; their sum is her steady score
     waiting: I32
     where: I32  # position in the index, -1: nobody can rank her now
-    busy: I32  # row of `Busy`, -1: no placement
+    busy: I32  # row of `City.busy_hours` and `busy_posts`, -1: no placement
     pattern: I32  # number of her free half hours among the city's patterns of hours
     later: I32  # row + 1 of the next whose waiting grows in the same minute of the week
     status: U8
@@ -122,20 +120,9 @@ class Lists(Records, Protocol):
     slot: I32
     score: I32
     count: I32
-    edge: I32  # score, NO_EDGE, or UNBUILT
+    edge: I32  # score, or NO_EDGE
     edge_at: I64
     edge_key: U64
-
-
-class Rows(Records, Protocol):
-    """What an index holds of a row beside the columns of the prefilter."""
-
-    skills: U64  # hers, or those that the post requires
-    desired: U64  # of a post
-    slot: I32
-    pattern: I32
-    desires: I32  # how many skills a post desires
-    facilities: U8
 
 
 class Blocks(Records, Protocol):
@@ -159,12 +146,14 @@ class Heads(Records, Protocol):
 class Index(NamedTuple):
     """One side in blocks of neighbours of one sort.
 
-    `hot`: what the prefilter reads, of each block one line a column: x, y, z of the unit sphere, then of seekers
-    1 / limit (a chord), 1 / pay floor, edge of her list, steady score, and of posts pay, edge of its list.
+    `hot` and `codes`: what the bounds read, of each block one line a column. `hot`: x, y, z of the unit sphere, then of
+    seekers 1 / limit (a chord), 1 / pay floor, edge of her list, steady score, and of posts pay, edge of its list, the
+    share of its hours that it asks for, 1 / number of skills desired. `codes`: row of the entity, its pattern of hours
+    (low half) with its facilities (high half), and of the book's first 32 skills hers, or those required, and desired.
     """
 
     hot: F32
-    rows: Rows
+    codes: U32
     blocks: Blocks
     heads: Heads
     meta: I64  # blocks ever used, first free block, sorts
@@ -172,8 +161,11 @@ class Index(NamedTuple):
 
 
 X, Y, Z, LIMIT, FLOOR, EDGE, STEADY = range(7)
-PAY, POST_EDGE = LIMIT, FLOOR
+PAY, POST_EDGE, LEAST, PER_DESIRE = range(3, 7)
 """Lines of `Index.hot`."""
+
+SLOT, WEEK, SKILLS, DESIRED = range(4)
+"""Lines of `Index.codes`."""
 
 
 class Shifts(Records, Protocol):
@@ -204,9 +196,12 @@ class Work(NamedTuple):
     short_posts: I32
     short_seekers: I32
     is_short: U8  # posts, then seekers
-    loss: F32  # of a pattern of hours in the sweep that `seen` says: what it lacks of the full time part
-    seen: I64
-    counts: I64  # short posts, short seekers, seekers, posts, shifts, sweeps
+    lacks: F32  # by the facilities of the other side: what is missing of the full part
+    counts: I64  # see below
+
+
+SHORT_POSTS, SHORT_SEEKERS, SEEKERS, POSTS, SHIFTS = range(5)
+"""Places in `Work.counts`: lists noted as too short, and rows in use."""
 
 
 class City(NamedTuple):
@@ -224,7 +219,8 @@ class City(NamedTuple):
     bests: Lists
     seeker_index: Index
     post_index: Index
-    patterns: U64  # different masks of hours
+    covers: F32  # of two patterns of hours: the share of the second that the first covers
+    covered: F32  # of two patterns: the share of the first that the second covers
     busy_hours: U64  # of those who have placements
     busy_posts: I32  # likewise, -1: none
     work: Work
@@ -246,7 +242,7 @@ POST = _form(Posts, {"row": 8, "place": 3, "key": 2})
 SHIFT = _form(Shifts, {"key": 2})
 TOP = _form(Lists, {"slot": TOPS_MAX, "score": TOPS_MAX, "edge_key": 2})
 BEST = _form(Lists, {"slot": BESTS_MAX, "score": BESTS_MAX, "edge_key": 2})
-_ROW, _BLOCK, _HEAD = _form(Rows, {}), _form(Blocks, {"centre": 3}), _form(Heads, {})
+_BLOCK, _HEAD = _form(Blocks, {"centre": 3}), _form(Heads, {})
 
 
 def records(form: np.dtype[np.void], rows: int) -> npt.NDArray[np.void]:
@@ -288,12 +284,11 @@ def index(blocks: int, sorts: int, cell: float) -> Index:
     Args:
         cell: edge of its cells as a chord.
     """
-    rows = blocks * BLOCK
     heads = records(_HEAD, sorts)
     heads["block"] = -1
     return Index(
         np.zeros((blocks, 7, BLOCK), np.float32),
-        cast(Rows, records(_ROW, rows).view(np.recarray)),
+        np.zeros((blocks, 4, BLOCK), np.uint32),
         cast(Blocks, records(_BLOCK, blocks).view(np.recarray)),
         cast(Heads, heads.view(np.recarray)),
         np.array([0, -1, 0], np.int64),
@@ -301,14 +296,13 @@ def index(blocks: int, sorts: int, cell: float) -> Index:
     )
 
 
-def work(posts: int, seekers: int, patterns: int) -> Work:
-    """Scratch for so many rows and patterns of hours."""
+def work(posts: int, seekers: int) -> Work:
+    """Scratch for so many rows."""
     return Work(
         np.zeros(BLOCK, np.float32),
         np.zeros(posts, np.int32),
         np.zeros(seekers, np.int32),
         np.zeros(posts + seekers, np.uint8),
-        np.zeros(patterns, np.float32),
-        np.zeros(patterns, np.int64),
-        np.zeros(6, np.int64),
+        np.zeros(16, np.float32),
+        np.zeros(5, np.int64),
     )

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from services.matching.domain.policy import PART_MAX
-from services.matching.engine.bits import compiled, ones
+from services.matching.engine.bits import compiled, ones, woven
 from services.matching.engine.layout import F64, I64, City, Int
 from shared.kernel.geo import EARTH_RADIUS_M, NEAR
 
@@ -96,22 +96,51 @@ def pay_share(pay: Int, floor: Int) -> Int:
     return PART_MAX * (pay - floor) // floor
 
 
+@woven
+def time_part(city: City, p: Int, overlap: Int) -> Int:
+    """Weighted share of a post's half hours that she has free; all of it where the post has no hours."""
+    total = np.int64((city.posts.row[p, 5] >> HIGH_SHIFT) & NINE_BITS)
+    return city.rules[TIME] * (quotient(PART_MAX * overlap, total) if total else PART_MAX)
+
+
+@woven
+def limit_of(city: City, s: Int) -> Int:
+    """Farthest commute that counts for her, metres."""
+    return min(np.int64(city.seekers.row[s, 5] >> HIGH_SHIFT), city.rules[COMMUTE_LIMIT])
+
+
+@woven
+def distance_part(city: City, limit: Int, metres: Int) -> Int:
+    """Weighted share of her limit that is not used up."""
+    return city.rules[DISTANCE] * quotient(PART_MAX * (limit - metres), limit)
+
+
+@woven
+def skills_part(city: City, s: Int, p: Int) -> Int:
+    """Weighted share of the desired skills that she has."""
+    desired = city.posts.desired[p]
+    return city.rules[SKILLS] * (quotient(PART_MAX * held_of(city, s, p), desired) if desired else PART_MAX)
+
+
+@woven
+def pay_part(city: City, s: Int, p: Int) -> Int:
+    """Weighted share of the pay above her floor."""
+    return city.rules[PAY] * pay_share(city.posts.pay[p], np.int64(city.seekers.row[s, 7]))
+
+
+@woven
+def facilities_part(city: City, s: Int, p: Int) -> Int:
+    """Weighted share of the facilities she asks for that are there."""
+    wanted = np.int64((city.seekers.row[s, 5] >> FACILITY_SHIFT) & NIBBLE)
+    return city.rules[FACILITIES] * FACILITY_SHARE[wanted, np.int64((city.posts.row[p, 5] >> FACILITY_SHIFT) & NIBBLE)]
+
+
 @compiled
 def base_of(city: City, s: Int, p: Int) -> Int:
     """Score of a pair without reliability and waiting, or -1 where a filter fails."""
     seekers, posts, rules = city.seekers, city.posts, city.rules
     a5, b5 = seekers.row[s, 5], posts.row[p, 5]
-    total = np.int64((b5 >> HIGH_SHIFT) & NINE_BITS)
-    score = rules[TIME] * PART_MAX
-    if total:
-        overlap = overlap_of(city, s, p)
-        if overlap * 30 < np.int64(b5 >> ASKED_SHIFT):
-            return -1
-        score = rules[TIME] * quotient(PART_MAX * overlap, total)
-    desired = posts.desired[p]
-    score += rules[SKILLS] * (quotient(PART_MAX * held_of(city, s, p), desired) if desired else PART_MAX)
-    floor, pay = np.int64(seekers.row[s, 7]), posts.pay[p]
-    if ((a5 & b5) >> KIND_SHIFT) & NIBBLE == NONE or pay < floor:
+    if ((a5 & b5) >> KIND_SHIFT) & NIBBLE == NONE or posts.pay[p] < np.int64(seekers.row[s, 7]):
         return -1
     if posts.row[p, 6] & ~seekers.row[s, 6] != NONE:
         return -1
@@ -119,6 +148,9 @@ def base_of(city: City, s: Int, p: Int) -> Int:
     for w in range(more):
         if city.post_more[p, w] & ~city.seeker_more[s, w] != NONE:
             return -1
+    overlap = overlap_of(city, s, p)
+    if overlap * 30 < np.int64(b5 >> ASKED_SHIFT) and (b5 >> HIGH_SHIFT) & NINE_BITS != NONE:
+        return -1
     busy = seekers.busy[s]
     if busy >= 0:
         for n in range(city.busy_posts.shape[1]):
@@ -129,36 +161,27 @@ def base_of(city: City, s: Int, p: Int) -> Int:
                 return -1
         if city.busy_hours[busy, 5] & posts.row[p, 5] & TAIL != NONE:
             return -1
+    score = rules[DISTANCE] * PART_MAX
     if (b5 >> PLACED_SHIFT) & ONE:
-        limit = min(np.int64(a5 >> HIGH_SHIFT), rules[COMMUTE_LIMIT])
+        limit = limit_of(city, s)
         metres = metres_between(seekers.home, s, posts.place, p)
         if metres > limit:
             return -1
-        score += rules[DISTANCE] * quotient(PART_MAX * (limit - metres), limit)
-    else:
-        score += rules[DISTANCE] * PART_MAX
-    score += rules[PAY] * pay_share(pay, floor)
-    wanted = np.int64((a5 >> FACILITY_SHIFT) & NIBBLE)
-    score += rules[FACILITIES] * FACILITY_SHARE[wanted, np.int64((b5 >> FACILITY_SHIFT) & NIBBLE)]
-    return score
+        score = distance_part(city, limit, metres)
+    score += time_part(city, p, overlap) + skills_part(city, s, p)
+    return score + pay_part(city, s, p) + facilities_part(city, s, p)
 
 
 @compiled
 def parts_of(city: City, s: Int, p: Int, out: I64) -> None:
     """The seven weighted parts of a pair that matches."""
-    seekers, posts, rules = city.seekers, city.posts, city.rules
-    a5, b5 = seekers.row[s, 5], posts.row[p, 5]
-    total = np.int64((b5 >> HIGH_SHIFT) & NINE_BITS)
-    out[TIME] = rules[TIME] * (quotient(PART_MAX * overlap_of(city, s, p), total) if total else PART_MAX)
-    out[DISTANCE] = rules[DISTANCE] * PART_MAX
-    if (b5 >> PLACED_SHIFT) & ONE:
-        limit = min(np.int64(a5 >> HIGH_SHIFT), rules[COMMUTE_LIMIT])
-        metres = metres_between(seekers.home, s, posts.place, p)
-        out[DISTANCE] = rules[DISTANCE] * quotient(PART_MAX * (limit - metres), limit)
-    desired = posts.desired[p]
-    out[SKILLS] = rules[SKILLS] * (quotient(PART_MAX * held_of(city, s, p), desired) if desired else PART_MAX)
-    out[PAY] = rules[PAY] * pay_share(posts.pay[p], np.int64(seekers.row[s, 7]))
-    wanted = np.int64((a5 >> FACILITY_SHIFT) & NIBBLE)
-    out[FACILITIES] = rules[FACILITIES] * FACILITY_SHARE[wanted, np.int64((b5 >> FACILITY_SHIFT) & NIBBLE)]
-    out[RELIABILITY] = seekers.reliability[s]
-    out[WAITING] = seekers.waiting[s]
+    out[TIME] = time_part(city, p, overlap_of(city, s, p))
+    out[DISTANCE] = city.rules[DISTANCE] * PART_MAX
+    if (city.posts.row[p, 5] >> PLACED_SHIFT) & ONE:
+        metres = metres_between(city.seekers.home, s, city.posts.place, p)
+        out[DISTANCE] = distance_part(city, limit_of(city, s), metres)
+    out[SKILLS] = skills_part(city, s, p)
+    out[PAY] = pay_part(city, s, p)
+    out[FACILITIES] = facilities_part(city, s, p)
+    out[RELIABILITY] = city.seekers.reliability[s]
+    out[WAITING] = city.seekers.waiting[s]

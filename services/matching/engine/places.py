@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.matching.engine.bits import compiled
-from services.matching.engine.layout import I64, City, Int
+from services.matching.engine.layout import I64, SEEKERS, City, Int
 from services.matching.engine.pair import base_of, parts_of
 from services.matching.engine.tops import before, in_order
 
@@ -23,7 +23,7 @@ def read_all(city: City, p: Int, slots: I64, scores: I64, parts: I64) -> Int:
     count = 0
     if city.posts.where[p] < 0:
         return 0
-    for s in range(city.work.counts[2]):
+    for s in range(city.work.counts[SEEKERS]):
         if city.seekers.where[s] < 0:
             continue
         base = base_of(city, s, p)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.matching.domain.profiles import RELIABILITY_DAYS
-from services.matching.engine.bits import compiled, enter, find, woven
+from services.matching.engine.bits import compiled, row_of, woven
 from services.matching.engine.changes import (
     ATTENDED,
     LEFT_EARLY,
@@ -15,14 +15,29 @@ from services.matching.engine.changes import (
     reliability_of,
     revise_post,
     revise_seeker,
-    seeker_row,
     take_posts,
     take_seekers,
     waiting_of,
 )
-from services.matching.engine.layout import BLOCK, DROPPED, HERE, I32, I64, STEADY, U64, City, Int, Shifts, Tables
+from services.matching.engine.layout import (
+    BLOCK,
+    DROPPED,
+    HERE,
+    I32,
+    I64,
+    POSTS,
+    SEEKERS,
+    SHIFTS,
+    STEADY,
+    U64,
+    City,
+    Int,
+    Shifts,
+    Tables,
+)
 from services.matching.engine.staging import PostNews, SeekerNews, ShiftNews
 from services.matching.engine.sweep import MOVE, build_best, build_top, lengthen, sweep_seeker
+from services.matching.engine.tops import clear
 
 
 @compiled
@@ -42,22 +57,17 @@ def take_shifts(
     city: City, table: I32, shifts: Shifts, shift_table: I32, news: ShiftNews, today: Int, touched: I64
 ) -> Int:
     """Take in how shifts went, each if it is newer than what is held. Answers how many rows of `touched` it wrote."""
-    count = 0
+    count, counts = 0, city.work.counts
     for i in range(news.shape[0]):
-        f = find(shift_table, shifts.key, news.key[i, 0], news.key[i, 1])
-        if f < 0:
-            f = city.work.counts[4]
-            city.work.counts[4] += 1
-            shifts.key[f, 0] = news.key[i, 0]
-            shifts.key[f, 1] = news.key[i, 1]
-            enter(shift_table, shifts.key, f)
-        elif news.revision[i] <= shifts.revision[f]:
+        known = counts[SHIFTS]
+        f = row_of(shift_table, shifts.key, news.key[i, 0], news.key[i, 1], counts, SHIFTS)
+        if f < known and news.revision[i] <= shifts.revision[f]:
             continue
-        else:
+        if f < known:
             _count(city, shifts.seeker[f], shifts.verdict[f], -1)
             touched[count] = shifts.seeker[f]
             count += 1
-        s = seeker_row(city, table, news.seeker[i, 0], news.seeker[i, 1])
+        s = row_of(table, city.seekers.key, news.seeker[i, 0], news.seeker[i, 1], counts, SEEKERS)
         verdict = news.verdict[i] if today - news.day[i] < RELIABILITY_DAYS else DROPPED
         shifts.revision[f] = news.revision[i]
         shifts.day[f] = news.day[i]
@@ -111,11 +121,12 @@ def due(city: City, minutes: I32, from_ms: Int, to_ms: Int, touched: I64) -> Int
 def new_day(city: City, shifts: Shifts, today: Int, touched: I64) -> Int:
     """Let those leave who are not eligible any more, and shifts that are too old; collects who lost a shift."""
     seekers = city.seekers
-    for s in range(city.work.counts[2]):
+    for s in range(city.work.counts[SEEKERS]):
         if seekers.where[s] >= 0 and seekers.until[s] < today:
             pull_seeker(city, s)
+            clear(city.bests, s)
     count = 0
-    for f in range(city.work.counts[4]):
+    for f in range(city.work.counts[SHIFTS]):
         if shifts.verdict[f] != DROPPED and today - shifts.day[f] >= RELIABILITY_DAYS:
             _count(city, shifts.seeker[f], shifts.verdict[f], -1)
             shifts.verdict[f] = DROPPED
@@ -127,20 +138,20 @@ def new_day(city: City, shifts: Shifts, today: Int, touched: I64) -> Int:
 @compiled
 def reindex(city: City) -> None:
     """Fill the new, empty indexes with all who stood in the old ones."""
-    for s in range(city.work.counts[2]):
+    for s in range(city.work.counts[SEEKERS]):
         if city.seekers.where[s] >= 0:
             enter_seeker(city, s)
-    for p in range(city.work.counts[3]):
+    for p in range(city.work.counts[POSTS]):
         if city.posts.where[p] >= 0:
             enter_post(city, p)
 
 
 @woven
-def build(city: City, tops_from: Int, tops_to: Int, bests_from: Int, bests_to: Int) -> None:
-    """Make lists anew, those of some posts and some seekers."""
-    for p in range(tops_from, tops_to):
+def build(city: City) -> None:
+    """Make every list anew."""
+    for p in range(city.work.counts[POSTS]):
         build_top(city, p)
-    for s in range(bests_from, bests_to):
+    for s in range(city.work.counts[SEEKERS]):
         build_best(city, s)
 
 
@@ -171,8 +182,7 @@ def run(
         op: `TAKE_SEEKERS` and `TAKE_POSTS` take in news with `more` words of skills; `SETTLE` the `first` of `rows`;
             `REVISE_SEEKER` row `first` with `skills` and placements `second`; `REVISE_POST` row `first` with
             facilities `second` and whether it takes someone in `now_ms`; `NEW_DAY` begins `today` and writes who lost
-            a shift into `rows`; `BUILD` makes the lists of posts from `first` on and of seekers from `second` on, as
-            many as `rows` says.
+            a shift into `rows`; `BUILD` makes every list anew.
 
     Returns:
         How many rows `NEW_DAY` wrote.
@@ -190,7 +200,7 @@ def run(
     elif op == NEW_DAY:
         return new_day(city, shifts, today, rows)
     elif op == BUILD:
-        build(city, first, first + rows[0], second, second + rows[1])
+        build(city)
     if not bulk:
         lengthen(city)
     return 0

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import heapq
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
+from typing import cast
 
 import numpy as np
 
@@ -20,18 +22,23 @@ from services.matching.domain import (
     opening_of,
 )
 from services.matching.engine import reading, running
-from services.matching.engine.answers import POST, SEEKER, SHIFT, Answers
+from services.matching.engine.answers import Answers
 from services.matching.engine.city import rules_of
-from services.matching.engine.layout import I64
+from services.matching.engine.layout import I64, U64
 from services.matching.engine.staging import (
     FACILITIES_OF,
     FACILITY_BITS_OF,
+    POST,
+    SEEKER,
     WORD,
     WORD_MASK,
+    ShiftNews,
     Staging,
     id_of,
     key_of,
+    keys_of,
     ms_of,
+    shift_news,
 )
 from shared.kernel.clock import civil_day
 
@@ -56,30 +63,36 @@ class Shard(Answers):
         Raises:
             UnknownForm: a fact cannot be held (too many skills, an id of another kind); then nothing has changed.
         """
-        newest: dict[tuple[EntityKind, str], Fact] = {}
+        newest: defaultdict[EntityKind, dict[str, Fact]] = defaultdict(dict)
         for fact in facts:
-            known = newest.get((fact.kind, fact.id))
+            of_kind = newest[fact.kind]
+            known = of_kind.get(fact.id)
             if known is None or fact.version > known.version:
-                newest[fact.kind, fact.id] = fact
-        for fact in newest.values():
-            self._check(fact)
-        staging = Staging(self.book, self.hours)
-        others = [fact for fact in newest.values() if fact.kind not in ("seeker", "post", "shift")]
-        arrays, batch = self.arrays, len(newest)
+                of_kind[fact.id] = fact
+        seekers, posts, shifts = newest.pop("seeker", {}), newest.pop("post", {}), newest.pop("shift", {})
+        others = [fact for of_kind in newest.values() for fact in of_kind.values()]
+        seeker_keys, post_keys = keys_of(list(seekers), SEEKER), keys_of(list(posts), POST)
+        went = shift_news(
+            [(fact.id, fact.version, fact.state) for fact in shifts.values() if isinstance(fact.state, Shift)]
+        )
+        self._check(seekers.values(), posts.values(), others)
+        arrays, batch = self.arrays, len(seekers) + len(posts) + len(shifts) + len(others)
         arrays.make_room(2 * batch, 2 * batch, batch, self.book.more)
-        seekers: set[str] = set()
-        posts: set[str] = set()
+        touched_seekers: set[str] = set()
+        touched_posts: set[str] = set()
         for fact in others:
-            self._learn(fact, seekers, posts)
-        for fact in newest.values():
-            self._stage(fact, staging)
+            self._learn(fact, touched_seekers, touched_posts)
+        staging = Staging(self.book, self.hours)
+        for fact in seekers.values():
+            self._stage_seeker(fact, staging)
+        for fact in posts.values():
+            self._stage_post(fact, staging)
         arrays.know_hours(self.hours.masks)
-        rows = arrays.seekers + arrays.posts + staging.seekers + staging.posts
-        bulk = batch >= max(BULK_LEAST, rows // BULK_SHARE)
-        self._take(staging, bulk)
-        for seeker_id in sorted(seekers):
+        bulk = batch >= max(BULK_LEAST, (arrays.seekers + arrays.posts + len(seekers) + len(posts)) // BULK_SHARE)
+        self._take(staging, seeker_keys, post_keys, went, bulk)
+        for seeker_id in sorted(touched_seekers):
             self._revise_seeker(seeker_id, bulk)
-        for post_id in sorted(posts):
+        for post_id in sorted(touched_posts):
             self._revise_post(arrays.named_post(key_of(post_id, POST)), bulk)
         if bulk:
             arrays.build()
@@ -98,6 +111,7 @@ class Shard(Answers):
             touched: I64 = np.zeros(arrays.shift_rows, np.int64)
             count = arrays.run(running.NEW_DAY, rows=touched, today=today)
             arrays.run(running.SETTLE, rows=touched, first=count, now_ms=now_ms)
+            arrays.forget_shifts()
             while self._ending and self._ending[0][0] <= today:
                 self._revise_seeker(heapq.heappop(self._ending)[1], False)
         if now_ms != ms_of(before):
@@ -113,7 +127,9 @@ class Shard(Answers):
         changed = posts.changed
         rows = np.flatnonzero(changed[: self.arrays.posts])
         changed[rows] = 0
-        return [f"{POST}{first:016x}{second:016x}" for first, second in posts.key[rows].tolist()]
+        ids = self._post_ids
+        ids += [id_of(POST, key) for key in posts.key[len(ids) : self.arrays.posts].tolist()]
+        return [ids[row] for row in rows.tolist()]
 
     # --- what was known already ---
 
@@ -136,27 +152,22 @@ class Shard(Answers):
 
     # --- how ---
 
-    def _check(self, fact: Fact) -> None:
+    def _check(self, seekers: Iterable[Fact], posts: Iterable[Fact], others: Iterable[Fact]) -> None:
         """Refuse what cannot be held, and give every new skill its bit."""
-        match fact.state:
-            case Seeker() as seeker:
-                self.book.mask(seeker.skills)
-            case Post() as post:
-                self.book.mask(post.skills_required)
-                self.book.mask(post.skills_desired)
-            case Certificate() as certificate:
-                self.book.mask(frozenset({certificate.skill}))
-                key_of(certificate.seeker_id, SEEKER)
-            case Placement() as placement:
-                key_of(placement.seeker_id, SEEKER)
-                key_of(placement.post_id, POST)
-            case Shift() as shift:
-                key_of(shift.seeker_id, SEEKER)
-            case _:
-                pass
-        prefix = {"seeker": SEEKER, "post": POST, "shift": SHIFT}.get(fact.kind)
-        if prefix is not None:
-            key_of(fact.id, prefix)
+        for fact in seekers:
+            if isinstance(fact.state, Seeker):
+                self.book.mask(fact.state.skills)
+        for fact in posts:
+            if isinstance(fact.state, Post):
+                self.book.mask(fact.state.skills_required)
+                self.book.mask(fact.state.skills_desired)
+        for fact in others:
+            if isinstance(fact.state, Certificate):
+                self.book.mask(frozenset({fact.state.skill}))
+                key_of(fact.state.seeker_id, SEEKER)
+            elif isinstance(fact.state, Placement):
+                key_of(fact.state.seeker_id, SEEKER)
+                key_of(fact.state.post_id, POST)
 
     def _learn(self, fact: Fact, seekers: set[str], posts: set[str]) -> None:
         """Take in a fact about neither seeker, post nor shift, and mark whom it touches."""
@@ -217,25 +228,23 @@ class Shard(Answers):
                 mask |= self.book.mask(frozenset({certificate.skill}))
         return mask
 
-    def _stage(self, fact: Fact, staging: Staging) -> None:
-        """Make a record of a fact about a seeker, a post or a shift."""
-        state = fact.state
-        if fact.kind == "seeker":
-            key, skills = key_of(fact.id, SEEKER), 0
-            if isinstance(state, Seeker):
-                skills = self.book.mask(state.skills)
-                if fact.id in self._certificates and fact.version > self.version_of("seeker", fact.id):
-                    self.declared[fact.id] = skills
-                    skills |= self._proven(fact.id)
-            staging.add_seeker(key, fact.version, state if isinstance(state, Seeker) else None, skills)
-        elif fact.kind == "post":
-            self._stage_post(fact, state if isinstance(state, Post) else None, staging)
-        elif isinstance(state, Shift):
-            staging.add_shift(key_of(fact.id, SHIFT), fact.version, key_of(state.seeker_id, SEEKER), state)
+    def _stage_seeker(self, fact: Fact, staging: Staging) -> None:
+        """Make a record of a seeker's profile."""
+        seeker = fact.state
+        if not isinstance(seeker, Seeker):
+            staging.add_seeker(fact.version, None, 0)
+            return
+        skills = self.book.mask(seeker.skills)
+        if fact.id in self._certificates and fact.version > self.version_of("seeker", fact.id):
+            self.declared[fact.id] = skills
+            skills |= self._proven(fact.id)
+        staging.add_seeker(fact.version, seeker, skills)
 
-    def _stage_post(self, fact: Fact, post: Post | None, staging: Staging) -> None:
-        if post is None:
-            staging.add_post(key_of(fact.id, POST), fact.version, None, -1, -1, 0, False)
+    def _stage_post(self, fact: Fact, staging: Staging) -> None:
+        """Make a record of a post's profile."""
+        post = fact.state
+        if not isinstance(post, Post):
+            staging.add_post(fact.version, None, -1, -1, 0, False)
             return
         employer = self._employers.get(post.employer_id)
         if employer is None:
@@ -251,31 +260,31 @@ class Shard(Answers):
         facts = self._employer(post.employer_id), self._station(post.station_id)
         opening = opening_of(fact.id, self.city, post, *facts, -1, self.at)
         facilities = FACILITY_BITS_OF[opening.facilities]
-        staging.add_post(key_of(fact.id, POST), fact.version, post, employer, station, facilities, opening.available)
+        staging.add_post(fact.version, post, employer, station, facilities, opening.available)
         if post.closes_at is not None and post.closes_at > self.at:
             heapq.heappush(self.closing, (ms_of(post.closes_at), fact.id))
 
-    def _take(self, staging: Staging, bulk: bool) -> None:
+    def _take(self, staging: Staging, seeker_keys: U64, post_keys: U64, went: ShiftNews, bulk: bool) -> None:
         arrays, now_ms = self.arrays, ms_of(self.at)
         today = civil_day(self.at).toordinal()
-        touched: I64 = np.zeros(2 * staging.shifts, np.int64)
+        touched: I64 = np.zeros(2 * len(cast(I64, went)), np.int64)
         count = 0
-        if staging.shifts:
+        if len(touched):
             count = running.take_shifts(
                 *(arrays.city, arrays.tables.seekers, arrays.shifts, arrays.shift_table),
-                *(staging.shift_news(), today, touched),
+                *(went, today, touched),
             )
         if staging.seekers:
             arrays.run(
                 running.TAKE_SEEKERS,
-                seekers=staging.seeker_news(),
+                seekers=staging.seeker_news(seeker_keys),
                 more=staging.seeker_more(),
                 now_ms=now_ms,
                 today=today,
                 bulk=bulk,
             )
         if staging.posts:
-            arrays.run(running.TAKE_POSTS, posts=staging.post_news(), more=staging.post_more(), bulk=bulk)
+            arrays.run(running.TAKE_POSTS, posts=staging.post_news(post_keys), more=staging.post_more(), bulk=bulk)
         if count:
             arrays.run(running.SETTLE, rows=touched, first=count, now_ms=now_ms, bulk=bulk)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import binascii
 import struct
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol, cast
 
@@ -33,14 +35,21 @@ URGENT = 16
 SKILLS_MAX = 1024
 """Different skills in one city. Code lists have some dozens; each 64 more cost every seeker eight bytes."""
 
-PATTERNS_MAX = 65_535
-"""Different weeks of a city that are numbered, in two bytes; those beyond only lose a shortcut."""
+PATTERNS_MAX = 1023
+"""Different weeks of a city that are numbered: for each two of them eight bytes are held. Others lose a shortcut."""
+
+UNNUMBERED = 0
+"""Number of a week that has none."""
 
 WORD = 64
 WORD_MASK = 2**64 - 1
 
 Id = tuple[int, int]
 """The 128 bits of an id."""
+
+ID_LENGTH = 36
+SEEKER, POST, SHIFT = "skr-", "pst-", "sft-"
+"""What ids begin with."""
 
 
 class UnknownForm(ValueError):
@@ -89,18 +98,40 @@ class ShiftNews(Records, Protocol):
     verdict: U8
 
 
+def _expected(prefix: str) -> str:
+    return f"expected an id `{prefix}` and 32 hexadecimal digits"
+
+
 def key_of(id_: str, prefix: str) -> Id:
     """The bits of an id.
 
     Raises:
         UnknownForm: the id is not of this kind.
     """
-    if id_[:4] != prefix or len(id_) != 36:
-        raise UnknownForm(f"expected an id `{prefix}` and 32 hexadecimal digits")
+    if id_[:4] != prefix or len(id_) != ID_LENGTH:
+        raise UnknownForm(_expected(prefix))
     return int(id_[4:20], 16), int(id_[20:], 16)
 
 
-def id_of(prefix: str, key: U64) -> str:
+def keys_of(ids: Sequence[str], prefix: str) -> U64:
+    """The bits of many ids, two words each.
+
+    Raises:
+        UnknownForm: an id is not of this kind.
+    """
+    try:
+        packed = "".join(ids).encode("ascii")
+        if set(map(len, ids)) <= {ID_LENGTH}:
+            letters = np.frombuffer(packed, np.uint8).reshape(len(ids), ID_LENGTH)
+            if (letters[:, : len(prefix)] == np.frombuffer(prefix.encode(), np.uint8)).all():
+                words = np.frombuffer(binascii.unhexlify(letters[:, len(prefix) :].tobytes()), ">u8")
+                return words.reshape(len(ids), 2).astype(np.uint64)
+    except (UnicodeEncodeError, binascii.Error):
+        pass
+    raise UnknownForm(_expected(prefix))
+
+
+def id_of(prefix: str, key: U64 | Sequence[int]) -> str:
     """The id with these bits."""
     return f"{prefix}{int(key[0]):016x}{int(key[1]):016x}"
 
@@ -153,7 +184,7 @@ class SkillBook:
 
 
 class HoursBook:
-    """A number for each different mask of hours; the numbers stand for rows of `City.patterns`.
+    """A number for each different mask of hours, from 1 on; the numbers stand for rows of `City.covers`.
 
     Many women share one pattern of free hours, and many posts one of work: a sweep compares patterns, not pairs.
     """
@@ -165,69 +196,81 @@ class HoursBook:
             self.number(mask)
 
     def number(self, mask: int) -> int:
-        """The number of a mask; a new one gets the next, or `PATTERNS_MAX` when there is none left."""
+        """The number of a mask; a new one gets the next, or `UNNUMBERED` when there is none left."""
         number = self._number.get(mask)
         if number is None:
-            number = len(self.masks)
-            if number >= PATTERNS_MAX:
-                return PATTERNS_MAX
-            self._number[mask] = number
+            if len(self.masks) >= PATTERNS_MAX:
+                return UNNUMBERED
             self.masks.append(mask)
+            number = self._number[mask] = len(self.masks)
         return number
 
 
-_SEEKER = struct.Struct("<QQ42sBxIQq3dqiiB3xi")
-_POST = struct.Struct("<QQ42sBBHHQQ3dqqqiiiiiBBH")
-_SHIFT = struct.Struct("<QQQQiiB7x")
-_NAMES_AND_PLACES: dict[struct.Struct, tuple[tuple[str, str, int], ...]] = {
-    _SEEKER: (
-        ("key", "2<u8", 0),
-        ("row", "8<u8", 16),
-        ("home", "3<f8", 80),
-        ("at", "<i8", 104),
-        ("version", "<i4", 112),
-        ("until", "<i4", 116),
-        ("marks", "u1", 120),
-        ("pattern", "<i4", 124),
-    ),
-    _POST: (
-        ("key", "2<u8", 0),
-        ("row", "8<u8", 16),
-        ("place", "3<f8", 80),
-        ("at", "<i8", 104),
-        ("closes", "<i8", 112),
-        ("pay", "<i8", 120),
-        ("version", "<i4", 128),
-        ("employer", "<i4", 132),
-        ("station", "<i4", 136),
-        ("seats", "<i4", 140),
-        ("desired", "<i4", 144),
-        ("own", "u1", 148),
-        ("marks", "u1", 149),
-        ("pattern", "<u2", 150),
-    ),
-    _SHIFT: (
-        ("key", "2<u8", 0),
-        ("seeker", "2<u8", 16),
-        ("revision", "<i4", 32),
-        ("day", "<i4", 36),
-        ("verdict", "u1", 40),
-    ),
-}
+_SEEKER = struct.Struct("<16x42sBxIQq3dqiiB3xi")
+_POST = struct.Struct("<16x42sBBHHQQ3dqqqiiiiiBBH")
+"""News without keys, which are filled in for all at once."""
 
 
-def _records(form: struct.Struct, parts: list[bytes]) -> npt.NDArray[np.void]:
-    """Packed records as an array of records."""
-    places = _NAMES_AND_PLACES[form]
-    dtype = np.dtype(
-        {
-            "names": [name for name, _, _ in places],
-            "formats": [kind for _, kind, _ in places],
-            "offsets": [offset for _, _, offset in places],
-            "itemsize": form.size,
-        }
-    )
-    return np.frombuffer(b"".join(parts), dtype).view(np.recarray)
+def _form(size: int, *columns: tuple[str, str, int]) -> np.dtype[np.void]:
+    """A record of columns, each a name, a kind and an offset."""
+    names, formats, offsets = zip(*columns, strict=True)
+    return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": size})
+
+
+_SEEKER_FORM = _form(
+    _SEEKER.size,
+    ("key", "2<u8", 0),
+    ("row", "8<u8", 16),
+    ("home", "3<f8", 80),
+    ("at", "<i8", 104),
+    ("version", "<i4", 112),
+    ("until", "<i4", 116),
+    ("marks", "u1", 120),
+    ("pattern", "<i4", 124),
+)
+_POST_FORM = _form(
+    _POST.size,
+    ("key", "2<u8", 0),
+    ("row", "8<u8", 16),
+    ("place", "3<f8", 80),
+    ("at", "<i8", 104),
+    ("closes", "<i8", 112),
+    ("pay", "<i8", 120),
+    ("version", "<i4", 128),
+    ("employer", "<i4", 132),
+    ("station", "<i4", 136),
+    ("seats", "<i4", 140),
+    ("desired", "<i4", 144),
+    ("own", "u1", 148),
+    ("marks", "u1", 149),
+    ("pattern", "<u2", 150),
+)
+_SHIFT_FORM = _form(
+    48, ("key", "2<u8", 0), ("seeker", "2<u8", 16), ("revision", "<i4", 32), ("day", "<i4", 36), ("verdict", "u1", 40)
+)
+
+
+def _records(form: np.dtype[np.void], parts: list[bytes], keys: U64) -> npt.NDArray[np.void]:
+    """Packed records as an array of records; compiled code knows one kind, which cannot be written to."""
+    made = np.frombuffer(bytearray().join(parts), form)
+    made["key"] = keys
+    made.flags.writeable = False
+    return made.view(np.recarray)
+
+
+def shift_news(shifts: Sequence[tuple[str, int, Shift]]) -> ShiftNews:
+    """How shifts went, each with its id and revision.
+
+    Raises:
+        UnknownForm: an id is not that of a shift, or of a seeker.
+    """
+    made = np.zeros(len(shifts), _SHIFT_FORM)
+    made["key"] = keys_of([id_ for id_, _, _ in shifts], SHIFT)
+    made["seeker"] = keys_of([shift.seeker_id for _, _, shift in shifts], SEEKER)
+    made["revision"] = [revision for _, revision, _ in shifts]
+    made["day"] = [shift.day.toordinal() for _, _, shift in shifts]
+    made["verdict"] = [VERDICTS[shift.verdict] for _, _, shift in shifts]
+    return cast(ShiftNews, made.view(np.recarray))
 
 
 def words_of(mask: int, first: int, count: int) -> bytes:
@@ -249,7 +292,6 @@ class Staging:
         self._more = book.more
         self._seekers: list[bytes] = []
         self._posts: list[bytes] = []
-        self._shifts: list[bytes] = []
         self._seeker_more: list[bytes] = []
         self._post_more: list[bytes] = []
 
@@ -261,17 +303,12 @@ class Staging:
     def posts(self) -> int:
         return len(self._posts)
 
-    @property
-    def shifts(self) -> int:
-        return len(self._shifts)
-
-    def add_seeker(self, key: Id, version: int, seeker: Seeker | None, skills: int) -> None:
+    def add_seeker(self, version: int, seeker: Seeker | None, skills: int) -> None:
         """A seeker's profile; `None` for one who withdrew."""
         if seeker is None:
-            record = _SEEKER.pack(*key, b"", 0, 0, 0, 0, 0.0, 0.0, 0.0, 0, version, 0, 0, 0)
+            record = _SEEKER.pack(b"", 0, 0, 0, 0, 0.0, 0.0, 0.0, 0, version, 0, 0, 0)
         else:
             record = _SEEKER.pack(
-                *key,
                 seeker.free.to_bytes(MASK_BYTES, "little"),
                 KIND_BITS_OF[seeker.kinds] | FACILITY_BITS_OF[seeker.facilities] << 4,
                 seeker.limit_m,
@@ -288,7 +325,7 @@ class Staging:
         self._seeker_more.append(words_of(skills, 1, self._more))
 
     def add_post(
-        self, key: Id, version: int, post: Post | None, employer: int, station: int, facilities: int, takes: bool
+        self, version: int, post: Post | None, employer: int, station: int, facilities: int, takes: bool
     ) -> None:
         """A post's profile; `None` for one that is closed.
 
@@ -297,13 +334,12 @@ class Staging:
             takes: whether it takes someone now.
         """
         if post is None:
-            none = _POST.pack(*key, b"", 0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0, 0, 0, version, -1, -1, 0, 0, 0, 0, 0)
+            none = _POST.pack(b"", 0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0, 0, 0, version, -1, -1, 0, 0, 0, 0, 0)
             self._posts.append(none)
             self._post_more.append(bytes(16 * self._more))
             return
         required, desired = self._book.mask(post.skills_required), self._book.mask(post.skills_desired)
         record = _POST.pack(
-            *key,
             post.hours.to_bytes(MASK_BYTES, "little"),
             KIND_BITS[post.kind] | facilities << 4,
             post.location is not None,
@@ -327,18 +363,13 @@ class Staging:
         self._posts.append(record)
         self._post_more.append(words_of(required, 1, self._more) + words_of(desired, 1, self._more))
 
-    def add_shift(self, key: Id, revision: int, seeker: Id, shift: Shift) -> None:
-        """How a shift went."""
-        self._shifts.append(_SHIFT.pack(*key, *seeker, revision, shift.day.toordinal(), VERDICTS[shift.verdict]))
+    def seeker_news(self, keys: U64) -> SeekerNews:
+        """The profiles of seekers, with the bits of their ids."""
+        return cast(SeekerNews, _records(_SEEKER_FORM, self._seekers, keys))
 
-    def seeker_news(self) -> SeekerNews:
-        return cast(SeekerNews, _records(_SEEKER, self._seekers))
-
-    def post_news(self) -> PostNews:
-        return cast(PostNews, _records(_POST, self._posts))
-
-    def shift_news(self) -> ShiftNews:
-        return cast(ShiftNews, _records(_SHIFT, self._shifts))
+    def post_news(self, keys: U64) -> PostNews:
+        """The profiles of posts, with the bits of their ids."""
+        return cast(PostNews, _records(_POST_FORM, self._posts, keys))
 
     def seeker_more(self) -> U64:
         """Skills of the seekers beyond the first 64 of the book."""

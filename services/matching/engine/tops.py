@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.matching.engine.bits import compiled
-from services.matching.engine.layout import I64, U64, Bool, Int, Lists
+from services.matching.engine.layout import I64, NO_EDGE, U64, Bool, Int, Lists
 
 
 @compiled
@@ -20,21 +20,45 @@ def stands(lists: Lists, row: Int, score: Int, at: Int, key_0: Int, key_1: Int) 
 
 
 @compiled
-def _worst(lists: Lists, row: Int, at: I64, key: U64) -> Int:
-    worst = 0
-    score = lists.score[row, 0]
-    for n in range(1, lists.count[row]):
-        other = lists.score[row, n]
-        if other > score:
+def before(score_a: Int, a: Int, score_b: Int, b: Int, at: I64, key: U64) -> Bool:
+    """Whether entry `a` comes before entry `b` of the same side."""
+    if score_a != score_b:
+        return score_a > score_b
+    if at[a] != at[b]:
+        return at[a] < at[b]
+    return key[a, 0] < key[b, 0] or (key[a, 0] == key[b, 0] and key[a, 1] < key[b, 1])
+
+
+@compiled
+def _last_two(lists: Lists, row: Int, at: I64, key: U64) -> tuple[Int, Int]:
+    """Where the last entry of a list and the one before it stand; -1 for what there is not."""
+    last, second = -1, -1
+    for n in range(lists.count[row]):
+        slot, score = lists.slot[row, n], lists.score[row, n]
+        if second >= 0 and before(score, slot, lists.score[row, second], lists.slot[row, second], at, key):
             continue
-        if other == score:
-            a, b = lists.slot[row, worst], lists.slot[row, n]
-            if at[b] < at[a]:
-                continue
-            if at[b] == at[a] and (key[b, 0] < key[a, 0] or (key[b, 0] == key[a, 0] and key[b, 1] < key[a, 1])):
-                continue
-        worst, score = n, other
-    return worst
+        if last >= 0 and before(score, slot, lists.score[row, last], lists.slot[row, last], at, key):
+            second = n
+        else:
+            second, last = last, n
+    return last, second
+
+
+@compiled
+def _end_at(lists: Lists, row: Int, n: Int, at: I64, key: U64) -> None:
+    """Make an entry the edge."""
+    slot = lists.slot[row, n]
+    lists.edge[row] = lists.score[row, n]
+    lists.edge_at[row] = at[slot]
+    lists.edge_key[row, 0] = key[slot, 0]
+    lists.edge_key[row, 1] = key[slot, 1]
+
+
+@compiled
+def end_at_last(lists: Lists, row: Int, at: I64, key: U64) -> None:
+    """Make the last entry of a list that is not empty the edge."""
+    last, _ = _last_two(lists, row, at, key)
+    _end_at(lists, row, last, at, key)
 
 
 @compiled
@@ -51,24 +75,13 @@ def put(lists: Lists, row: Int, slot: Int, score: Int, at: I64, key: U64, kept: 
         lists.score[row, count] = score
         lists.count[row] = count + 1
         return
-    worst = _worst(lists, row, at, key)
-    other = lists.slot[row, worst]
-    floor = lists.score[row, worst]
-    better = score > floor
-    if score == floor:
-        better = at[slot] < at[other] or (
-            at[slot] == at[other]
-            and (key[slot, 0] < key[other, 0] or (key[slot, 0] == key[other, 0] and key[slot, 1] < key[other, 1]))
-        )
-    if better:
-        lists.slot[row, worst] = slot
-        lists.score[row, worst] = score
-        worst = _worst(lists, row, at, key)
-        other = lists.slot[row, worst]
-    lists.edge[row] = lists.score[row, worst]
-    lists.edge_at[row] = at[other]
-    lists.edge_key[row, 0] = key[other, 0]
-    lists.edge_key[row, 1] = key[other, 1]
+    last, second = _last_two(lists, row, at, key)
+    if before(score, slot, lists.score[row, last], lists.slot[row, last], at, key):
+        lists.slot[row, last] = slot
+        lists.score[row, last] = score
+        if second >= 0 and before(score, slot, lists.score[row, second], lists.slot[row, second], at, key):
+            last = second
+    _end_at(lists, row, last, at, key)
 
 
 @compiled
@@ -94,20 +107,10 @@ def remove(lists: Lists, row: Int, slot: Int) -> Bool:
 
 
 @compiled
-def clear(lists: Lists, row: Int, edge: Int) -> None:
-    """Empty a list; with `NO_EDGE` everyone stands, with `UNBUILT` nobody."""
+def clear(lists: Lists, row: Int) -> None:
+    """Empty a list: everyone stands."""
     lists.count[row] = 0
-    lists.edge[row] = edge
-
-
-@compiled
-def before(score_a: Int, a: Int, score_b: Int, b: Int, at: I64, key: U64) -> Bool:
-    """Whether entry `a` comes before entry `b` of the same side."""
-    if score_a != score_b:
-        return score_a > score_b
-    if at[a] != at[b]:
-        return at[a] < at[b]
-    return key[a, 0] < key[b, 0] or (key[a, 0] == key[b, 0] and key[a, 1] < key[b, 1])
+    lists.edge[row] = NO_EDGE
 
 
 @compiled

@@ -9,12 +9,15 @@ import time
 from datetime import UTC, date, datetime, timedelta
 
 from services.matching.domain import Employer, Fact, Placement, Post, Seeker, Shift
-from services.matching.engine.bits import cache_dir
+from services.matching.engine.bits import forget_old, kept_in
 from services.matching.engine.engine import Engine
 from shared.kernel.geo import Place, vector_of
 
 _AT = datetime(2026, 1, 1, tzinfo=UTC)
 _CITY = "100000"
+
+OTHERS_KEPT = 7
+"""Compiled states of the source that are kept beside the present one, some 15 MB each."""
 
 
 def warm() -> float:
@@ -63,4 +66,6 @@ def warm() -> float:
 
 
 if __name__ == "__main__":
-    print(f"mamapost: ranking functions ready in {warm():.1f} s, kept in {cache_dir()}")  # noqa: T201
+    taken_s = warm()
+    forget_old(OTHERS_KEPT)
+    print(f"mamapost: ranking functions ready in {taken_s:.1f} s, kept in {kept_in()}")  # noqa: T201

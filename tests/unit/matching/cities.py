@@ -279,7 +279,14 @@ def _crowded_state(rng: random.Random, kind: str, *, alike: bool) -> State | Non
             registered_at=registered_at,
         )
     if kind == "post":
-        return post(seats=rng.randint(1, 3), hours=rng.choice((0, post().hours)), skills_required=frozenset())
+        return post(
+            seats=rng.randint(1, 3),
+            hours=rng.choice((0, post().hours)),
+            skills_required=frozenset(),
+            expected_hourly_fen=rng.choice((1400, 1500, 1800, 2900)),
+            min_minutes=rng.choice((600, 600, 900, 930)),
+            facilities=frozenset(rng.sample(FACILITIES, rng.randint(0, 2))),
+        )
     if kind == "placement":
         return Placement(id_of("pst", rng.randrange(6)), someone, rng.choice((0, 0, post().hours)))
     if kind == "certificate":

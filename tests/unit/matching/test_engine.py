@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -15,9 +16,12 @@ from services.matching.domain import (
     BEST_POSTS,
     Fact,
     Limits,
+    Placement,
     Policy,
     Programme,
     Schedule,
+    Shift,
+    Station,
     Verdict,
     Weights,
     best_posts,
@@ -26,8 +30,9 @@ from services.matching.domain import (
     rank_post,
     view_of,
 )
+from services.matching.domain.state import ShiftVerdict
 from services.matching.engine import Engine, Sizes
-from tests.unit.matching.cities import NOW, YANTAI, crowded_facts, facts, post, seeded_city, seeker
+from tests.unit.matching.cities import FACILITIES, NOW, YANTAI, crowded_facts, facts, post, seeded_city, seeker
 from tests.unit.matching.wire import id_of
 
 Rankings = dict[str, list[tuple[str, int, tuple[int, ...]]]]
@@ -182,6 +187,83 @@ def test_a_seeded_city_equals_the_definition_through_many_small_changes() -> Non
     _assert_equal(engine, programme, NOW, 50)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_posts_whose_terms_change_stay_right(seed: int) -> None:
+    """Pay, overlap, seats and facilities, of the post or its station: lists are moved, not made anew."""
+    rng = random.Random(seed)
+    engine, programme = Engine(NOW, sizes=SHORT), Programme()
+
+    def learn(facts_: list[Fact]) -> set[str]:
+        for fact in facts_:
+            programme.learn(fact)
+        return engine.apply(facts_)
+
+    held = {
+        id_of("pst", n): post(station_id=id_of("stn", n) if n % 2 else None, seats=2, skills_required=frozenset())
+        for n in range(6)
+    }
+    learn([Fact("station", id_of("stn", n), 1, YANTAI, Station(True, frozenset())) for n in range(6)])
+    learn([Fact("post", id_, 1, YANTAI, one) for id_, one in held.items()])
+    for n in range(25):
+        wanted = frozenset(rng.sample(FACILITIES, rng.randint(0, 2)))
+        woman = seeker(facilities=wanted, pay_floor_fen=rng.choice((0, 1500, 1700)))
+        learn([Fact("seeker", id_of("skr", n), 1, YANTAI, woman)])
+    learn(
+        [Fact("placement", id_of("plc", n), 1, YANTAI, Placement(id_of("pst", n), id_of("skr", n), 0)) for n in (1, 2)]
+    )
+    before = _defined_rankings(programme)
+    for version in range(2, 120):
+        id_ = rng.choice(list(held))
+        offered = frozenset(rng.sample(FACILITIES, rng.randint(0, 3)))
+        term = rng.choice(
+            (
+                {"expected_hourly_fen": rng.choice((1400, 1600, 1800, 3500))},
+                {"facilities": offered},
+                {"min_minutes": rng.choice((300, 600, 960))},
+                {"seats": rng.randint(1, 2)},
+            )
+        )
+        if rng.random() < 0.2:
+            fact = Fact(
+                "station", id_of("stn", rng.randrange(6)), version, YANTAI, Station(rng.random() < 0.8, offered)
+            )
+        else:
+            held[id_] = replace(held[id_], **term)
+            fact = Fact("post", id_, version, YANTAI, held[id_])
+        changed = learn([fact])
+        after = _defined_rankings(programme)
+        assert {one for one in after if after[one] != before.get(one, [])} <= changed
+        before = after
+        _assert_equal(engine, programme, NOW, SHOWN)
+
+
+def test_shifts_that_are_too_old_leave_no_rows() -> None:
+    """A year on they are forgotten; told again they change nothing, and newer ones count."""
+    engine, programme, at = Engine(NOW, sizes=SHORT), Programme(), NOW
+    city = [Fact("seeker", id_of("skr", n), 1, YANTAI, seeker()) for n in range(5)]
+    city += [Fact("post", id_of("pst", n), 1, YANTAI, post()) for n in range(2)]
+
+    def shift(number: int) -> Fact:
+        day = NOW.date() + timedelta(days=number // 2)
+        verdict: ShiftVerdict = "no-show" if number % 3 else "attended"
+        return Fact("shift", id_of("sft", number), 1, YANTAI, Shift(id_of("skr", number % 5), verdict, day))
+
+    for facts_ in (city, [shift(number) for number in range(700)]):
+        engine.apply(facts_)
+        for fact in facts_:
+            programme.learn(fact)
+    full = len(engine.dump(YANTAI)["shifts"])
+    for days in (364, 365, 600, 690, 714):
+        at = NOW + timedelta(days=days)
+        engine.advance(at)
+        again = [shift(number) for number in (0, 1, 350, 699)]
+        engine.apply(again)
+        _assert_equal(engine, programme, at, SHOWN)
+    assert full == 700
+    assert len(engine.dump(YANTAI)["shifts"]) < full // 2
+    _assert_equal(_restarted(engine, at, SHORT), programme, at, SHOWN)
+
+
 def test_a_fact_that_is_not_newer_changes_nothing() -> None:
     engine = Engine(NOW)
     engine.apply([Fact("seeker", SEEKER, 2, YANTAI, seeker()), Fact("post", POST, 1, YANTAI, post())])
@@ -232,14 +314,15 @@ def test_a_large_city_takes_up_a_policy_beside_its_readers(monkeypatch: pytest.M
     policy = Policy(YANTAI, 1, NOW.date(), Weights(0, 60, 0, 20, 0, 0, 20), Limits(8_000, 13))
     adopted = Fact("policy", policy_id_of(YANTAI), 1, YANTAI, Schedule((policy,)))
     later = [Fact(fact.kind, fact.id, 2, fact.city, fact.state) for fact in seeded_city(8, 200, 30)[:150]]
+    changed: set[str] = set()
     for facts_ in ([adopted], later[:100], later[100:]):
-        engine.apply(facts_)
+        changed |= engine.apply(facts_)
         for fact in facts_:
             programme.learn(fact)
         named = engine.policy_of(YANTAI)
         view = view_of(programme, NOW)
         for post_id, opening in view.openings.items():
             assert engine.ranking(post_id) == rank_post(named, opening, view.candidates.values())
-    assert engine.await_policies() >= set(engine.ids("post"))
+    assert changed | engine.await_policies() >= set(engine.ids("post"))
     assert engine.policy_of(YANTAI) == policy
     _assert_equal(engine, programme, NOW, 50)
