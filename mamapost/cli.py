@@ -107,6 +107,7 @@ def rank_replay(
 
     from mamapost.replay import replay
     from services.matching.position import StreamPosition
+    from shared.messaging.connection import Connection
 
     aware = None if at is None else at.replace(tzinfo=at.tzinfo or UTC)
     try:
@@ -117,12 +118,14 @@ def rank_replay(
             target = StreamPosition.parse(until)
         except ValueError as error:
             _fail(f"until: expected {error}, or an instant such as 2026-03-02T08:00:00Z")
+    try:
+        broker = Connection(Settings() if kafka is None else Settings(kafka=kafka))
+    except (ValidationError, ValueError, OSError) as error:
+        _fail(_readable(error))
     screen = Console(stderr=True)
     try:
         with screen.status("reading the topics") as status:
-            engine = replay(
-                kafka or Settings().kafka, city, target, aware, lambda n: status.update(f"{n:,} events read")
-            )
+            engine = replay(broker, city, target, aware, lambda n: status.update(f"{n:,} events read"))
         posts = [post] if post is not None else sorted(engine.ids("post", city))
         rankings = {post_id: engine.ranking(post_id, limit) for post_id in posts}
     except KeyError:
@@ -236,7 +239,9 @@ def _readable(error: ValidationError | ValueError | OSError) -> str:
 
 
 def _wanted(fault: Any) -> str:
-    return "expected the path of a file" if fault["type"] == "path_type" else str(fault["msg"])
+    if fault["type"] == "path_type":
+        return "expected the path of a file"
+    return str(fault["msg"]).removeprefix("Value error, ")
 
 
 def _fail(message: str) -> None:

@@ -16,6 +16,7 @@ from services.matching.facts import Unusable, fact_of
 from services.matching.position import TOPIC_ORDER, StreamPosition, short
 from shared.contracts.envelope import Envelope, Undecodable, decode
 from shared.contracts.topics import partition_of
+from shared.messaging.connection import Connection
 
 POLL_MS = 200
 """Longest wait of one poll."""
@@ -28,7 +29,7 @@ BATCH_MAX = 20_000
 
 
 def replay(
-    kafka: str, city: str, until: StreamPosition | datetime, at: datetime | None, tell: Callable[[int], None]
+    broker: Connection, city: str, until: StreamPosition | datetime, at: datetime | None, tell: Callable[[int], None]
 ) -> Engine:
     """The rankings of a city after everything before a position, or after everything that happened up to an instant.
 
@@ -40,11 +41,11 @@ def replay(
     Raises:
         LocalRunError: the position is of another city or broker, or has no instant with it.
     """
-    return asyncio.run(_replay(kafka, city, until, at, tell))
+    return asyncio.run(_replay(broker, city, until, at, tell))
 
 
 async def _replay(
-    kafka: str, city: str, until: StreamPosition | datetime, at: datetime | None, tell: Callable[[int], None]
+    broker: Connection, city: str, until: StreamPosition | datetime, at: datetime | None, tell: Callable[[int], None]
 ) -> Engine:
     partition = partition_of(city)
     if isinstance(until, StreamPosition):
@@ -52,13 +53,13 @@ async def _replay(
             raise LocalRunError(f"until: expected a position of the partition of city {city}, {partition}")
         if at is None:
             raise LocalRunError("at: expected the instant `at` of the answer that named the position")
-        if until.cluster != await _cluster(kafka):
+        if until.cluster != await _cluster(broker):
             raise LocalRunError("until: expected a position of this broker; after a refill, give an instant instead")
     moment = at if isinstance(until, StreamPosition) and at is not None else until
     if not isinstance(moment, datetime):
         raise LocalRunError("until: expected a position or an instant")
     engine = Engine(moment.astimezone(UTC))
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, auto_offset_reset="earliest", enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**broker.arguments(), auto_offset_reset="earliest", enable_auto_commit=False)
     await consumer.start()
     try:
         places = [TopicPartition(topic, partition) for topic in TOPIC_ORDER]
@@ -113,8 +114,8 @@ def _event(record: object) -> Envelope | None:
         return None
 
 
-async def _cluster(kafka: str) -> str:
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+async def _cluster(broker: Connection) -> str:
+    admin = AIOKafkaAdminClient(**broker.arguments())
     await admin.start()
     try:
         return short(str((await admin.describe_cluster())["cluster_id"]))

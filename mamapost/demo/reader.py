@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from shared.contracts.envelope import Envelope, Undecodable, decode
 from shared.contracts.fields import Event
 from shared.contracts.topics import PARTITIONS, TOPICS
+from shared.messaging.connection import Connection
 
 POLL_MS = 50
 """Longest wait of one poll."""
@@ -37,8 +38,8 @@ class Reader:
         raw: the bytes of every message with its key and headers, by topic, for the search for personal data.
     """
 
-    def __init__(self, kafka: str) -> None:
-        self._kafka = kafka
+    def __init__(self, broker: Connection) -> None:
+        self._broker = broker
         self._changed = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
         self.events: dict[str, Envelope] = {}
@@ -50,7 +51,7 @@ class Reader:
 
     async def __aenter__(self) -> Reader:
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._kafka,
+            **self._broker.arguments(),
             auto_offset_reset="earliest",
             enable_auto_commit=False,
             fetch_max_wait_ms=FETCH_MAX_WAIT_MS,

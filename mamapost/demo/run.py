@@ -31,6 +31,8 @@ from mamapost.scenario.model import Scenario
 from mamapost.scenario.yantai import generate
 from shared.contracts.registry import SeekerWithdrawn
 from shared.kernel.clock import civil_day, month_of, system_clock
+from shared.messaging.connection import Connection
+from shared.runtime.settings import Settings
 
 KILL_AT = {
     "registry": ("seekers", 0.4),
@@ -157,7 +159,7 @@ async def _play(scenario: Scenario, local: Running, options: DemoOptions, consol
             )
             for service in SERVICES
         }
-        reader = await stack.enter_async_context(Reader(local.engines.urls.kafka))
+        reader = await stack.enter_async_context(Reader(Connection(Settings(kafka=local.engines.urls.kafka))))
         bars = stack.enter_context(_progress(console))
         journal = await _drive(scenario, local, killer if options.kill else None, bars)
         if options.kill:

@@ -24,6 +24,7 @@ from shared.contracts.envelope import Decode, decode
 from shared.contracts.fields import Event
 from shared.contracts.topics import PARTITIONS
 from shared.kernel.clock import Clock
+from shared.messaging.connection import Connection
 from shared.messaging.consume import Apply, Consumer
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.events import EventLog
@@ -68,6 +69,7 @@ class Bus:
 
     def __init__(self, settings: Settings, service: str, mongo: Mongo, events: EventLog, clock: Clock) -> None:
         self._settings = settings
+        self._connection = Connection(settings)
         self._service = service
         self._dead_letters = DeadLetters(service)
         self._events = events
@@ -136,7 +138,7 @@ class Bus:
     async def _session(self) -> None:
         """One connection, until the stop or the loss of the broker."""
         async with contextlib.AsyncExitStack() as stack:
-            admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.kafka, request_timeout_ms=REQUEST_TIMEOUT_MS)
+            admin = AIOKafkaAdminClient(**self._connection.arguments(), request_timeout_ms=REQUEST_TIMEOUT_MS)
             await admin.start()
             stack.push_async_callback(admin.close)
             cluster_id = await _cluster_id(admin)
@@ -159,7 +161,7 @@ class Bus:
         """A started producer, idempotent where the broker can do that; the embedded one cannot, and says so at once."""
         for idempotent in (True, False):
             producer = AIOKafkaProducer(
-                bootstrap_servers=self._settings.kafka,
+                **self._connection.arguments(),
                 acks="all",
                 enable_idempotence=idempotent,
                 max_batch_size=PRODUCER_BATCH_MAX_BYTES,
@@ -186,6 +188,7 @@ class Bus:
             return
         broker = KafkaBroker(
             self._settings.kafka,
+            security=self._connection.security,
             client_id=f"mamapost-{self._service}",
             request_timeout_ms=REQUEST_TIMEOUT_MS,
             allow_auto_create_topics=False,
@@ -259,7 +262,7 @@ class Bus:
         Args:
             partitions: how many each topic has.
         """
-        reader = AIOKafkaConsumer(bootstrap_servers=self._settings.kafka, request_timeout_ms=REQUEST_TIMEOUT_MS)
+        reader = AIOKafkaConsumer(**self._connection.arguments(), request_timeout_ms=REQUEST_TIMEOUT_MS)
         await reader.start()
         try:
             ends = await reader.end_offsets(

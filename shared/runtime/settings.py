@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -17,6 +17,29 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="MAMAPOST_", frozen=True, extra="ignore")
 
     kafka: Annotated[str, Field(description="Bootstrap servers, host:port[,host:port].")] = "127.0.0.1:9092"
+    kafka_security_protocol: Annotated[
+        Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"],
+        Field(description="How to speak to the broker, in Kafka's own words: SSL encrypts, SASL logs in."),
+    ] = "PLAINTEXT"
+    kafka_ca_file: Annotated[
+        Path | None, Field(description="Whom to trust to sign the broker's certificate, PEM; default: the system's.")
+    ] = None
+    kafka_cert_file: Annotated[
+        Path | None, Field(description="Certificate to show to the broker, PEM; where it asks clients for theirs.")
+    ] = None
+    kafka_key_file: Annotated[
+        Path | None, Field(validate_default=True, description="Key of that certificate, PEM, without a passphrase.")
+    ] = None
+    kafka_sasl_mechanism: Annotated[
+        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"],
+        Field(description="How to log in; PLAIN only where the connection is encrypted."),
+    ] = "SCRAM-SHA-512"
+    kafka_username: Annotated[
+        str | None, Field(min_length=1, validate_default=True, description="Name to log in with.")
+    ] = None
+    kafka_password_file: Annotated[
+        Path | None, Field(validate_default=True, description="Password to log in with; one line.")
+    ] = None
     mongo: Annotated[str, Field(description="MongoDB URL of a replica set.")] = (
         "mongodb://127.0.0.1:27017/?replicaSet=rs0"
     )
@@ -45,6 +68,37 @@ class Settings(BaseSettings):
     log_level: Annotated[
         str, Field(pattern="^(debug|info|warning|error)$", description="Least severe level that is logged.")
     ] = "info"
+
+    @field_validator("kafka_ca_file", "kafka_cert_file", "kafka_key_file")
+    @classmethod
+    def _only_with_encryption(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        protocol = info.data.get("kafka_security_protocol")
+        if file is not None and protocol in ("PLAINTEXT", "SASL_PLAINTEXT"):
+            raise ValueError(f"expected only with SSL or SASL_SSL; MAMAPOST_KAFKA_SECURITY_PROTOCOL is {protocol}")
+        return file
+
+    @field_validator("kafka_key_file")
+    @classmethod
+    def _with_its_certificate(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        if "kafka_cert_file" in info.data and (file is None) != (info.data["kafka_cert_file"] is None):
+            raise ValueError("expected together with MAMAPOST_KAFKA_CERT_FILE, or neither")
+        return file
+
+    @field_validator("kafka_sasl_mechanism")
+    @classmethod
+    def _no_password_in_the_clear(cls, mechanism: str, info: ValidationInfo) -> str:
+        if mechanism == "PLAIN" and info.data.get("kafka_security_protocol") == "SASL_PLAINTEXT":
+            raise ValueError("expected SCRAM-SHA-256 or SCRAM-SHA-512 without encryption: PLAIN shows the password")
+        return mechanism
+
+    @field_validator("kafka_username", "kafka_password_file")
+    @classmethod
+    def _for_a_login(cls, given: str | Path | None, info: ValidationInfo) -> str | Path | None:
+        protocol = info.data.get("kafka_security_protocol")
+        if protocol is not None and (given is not None) != protocol.startswith("SASL_"):
+            wanted = "to be given" if given is None else "only where the protocol begins with SASL_"
+            raise ValueError(f"expected {wanted}; MAMAPOST_KAFKA_SECURITY_PROTOCOL is {protocol}")
+        return given
 
     def command_secret(self, service: str) -> bytes:
         """Key of the hashes under which a service keeps the inputs of commands; the same in all its instances.

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 import httpx
 import pytest
@@ -78,10 +78,13 @@ def _setting(name: str, field: FieldInfo, readers: str) -> tuple[str, ...]:
     else:
         default = "none" if field.default is None else f"`{field.default}`"
     meaning = field.description or f"{name.replace('_', ' ').capitalize()}."
-    return (f"`MAMAPOST_{name.upper()}`", default, _allowed(field.metadata), meaning, readers)
+    return (f"`MAMAPOST_{name.upper()}`", default, _allowed(field), meaning, readers)
 
 
-def _allowed(metadata: Sequence[Any]) -> str:
+def _allowed(field: FieldInfo) -> str:
+    if get_origin(field.annotation) is Literal:
+        return " ".join(f"`{word}`" for word in get_args(field.annotation))
+    metadata = field.metadata
     least = next((limit.ge for limit in metadata if isinstance(limit, Ge)), None)
     most = next((limit.le for limit in metadata if isinstance(limit, Le)), None)
     if least is not None and most is not None:

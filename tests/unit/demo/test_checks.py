@@ -16,6 +16,8 @@ from mamapost.demo.report import Check, percentiles
 from shared.contracts.envelope import Envelope
 from shared.contracts.position import Position
 from shared.kernel.ids import new_id
+from shared.messaging.connection import Connection
+from shared.runtime.settings import Settings
 from tests.events import NOW, seeker_registered
 
 
@@ -30,7 +32,7 @@ class Answer:
 
 def read(*envelopes: Envelope) -> Reader:
     """A reader that has read these, each as often as given."""
-    reader = Reader("127.0.0.1:1")
+    reader = Reader(Connection(Settings(kafka="127.0.0.1:1")))
     for envelope in envelopes:
         reader.events.setdefault(envelope.id, envelope)
         reader.deliveries[envelope.id] += 1
