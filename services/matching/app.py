@@ -119,17 +119,20 @@ def create(
         own.matching_hiring_interval_ms,
     )
     metrics.OPEN_POSTS.set_function(lambda: live.engine.counts()[0])
+    metrics.STREAMS_OPEN.set_function(lambda: len(live.watchers))
     metrics.ELIGIBLE_SEEKERS.set_function(lambda: live.engine.counts()[1])
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         preparing = supervised(readiness.prepare(), "prepare the store", readiness.broken)
+        letting_go = supervised(live.watchers.stop_with(app.state.stopping), "end streams", readiness.broken)
         ticker.start()
         hirings.start(preparing)
         try:
             yield
         finally:
             await end(preparing)
+            await end(letting_go)
             holdings.close()
             await hirings.stop()
             await ticker.stop()
@@ -149,7 +152,7 @@ def create(
 
     app = create_app(SERVICE, DESCRIPTION, own, lifespan, ready)
     app.add_middleware(Forwarding, live=live, peers=peers)
-    app.include_router(router(Reader(live, clock)))
+    app.include_router(router(Reader(live, clock), outbox))
     app.include_router(
         hiring_router(
             HiringDesk(runner, hirings, offers, clock, lambda: all(live.owns(number) for number in range(PARTITIONS)))

@@ -58,6 +58,30 @@ class NotFreshYet(MatchingError):
         super().__init__(f"the event at this position was not applied within {timeout_ms} ms")
 
 
+class SequenceUnknown(MatchingError):
+    """Nothing is known of the ranking that `since` names; the whole has to be read, which is `since=0`."""
+
+    code: ClassVar[str] = "sequence-unknown"
+    kind: ClassVar[Kind] = "gone"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "nothing is known of this post's ranking of that sequence; read the whole with `since=0`",
+            Fault("since", "the `sequence` of an earlier answer or event about this post, or 0"),
+        )
+
+
+class StreamsFull(MatchingError):
+    """As many streams are open as one instance serves."""
+
+    code: ClassVar[str] = "streams-full"
+    kind: ClassVar[Kind] = "unavailable"
+    retryable: ClassVar[bool] = True
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"{most} streams are open, which is all that one instance serves")
+
+
 class StartingError(MatchingError):
     """It is not known yet which cities this instance answers for."""
 

@@ -44,6 +44,12 @@ OFFERS_LIVE = Gauge("mamapost_matching_offers_live", "Offers that are not settle
 HIRINGS_WAITING = Gauge(
     "mamapost_matching_hirings_waiting", "Hirings with a free seat and nobody left to offer it to: employers who wait."
 )
+STREAMS_OPEN = Gauge("mamapost_matching_streams_open", "Open streams of rankings; near 1,000 new ones are refused.")
+STREAMS_ENDED = Counter(
+    "mamapost_matching_streams_ended_total",
+    "Ends of streams by reason: closed, moved, stopping, gone; many that are slow say that readers cannot keep up.",
+    ["reason"],
+)
 PARTITIONS_OWNED = Gauge(
     "mamapost_matching_partitions_owned",
     "Partitions that this instance answers for; over all instances their sum is the number of partitions.",

@@ -36,6 +36,21 @@ def digest_of(top: Sequence[RankedSeeker]) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
+class Basis:
+    """What a ranking is made of: whoever applies the rules to it gets the same ranking.
+
+    Attributes:
+        at: the instant.
+        position: of the events, as text; `None` where it was published before positions were.
+        policy: city (`*`: the common one) and version; `None` likewise.
+    """
+
+    at: datetime
+    position: str | None = None
+    policy: tuple[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Published:
     """The top of a post's ranking as it is published."""
 
@@ -43,6 +58,7 @@ class Published:
     city: str
     sequence: int
     top: tuple[RankedSeeker, ...]
+    basis: Basis
 
     @property
     def digest(self) -> bytes:
@@ -70,12 +86,19 @@ class RankingOutbox(Protocol):
     async def last_published(self, partition: int) -> Mapping[str, Noted]:
         """What was published last of a partition's posts, by post."""
 
-    async def publish(self, changes: Sequence[Published], as_of: datetime) -> None:
+    async def publish(self, changes: Sequence[Published], at: datetime) -> None:
         """Publish tops, each with the sequence after its last one, and note them, in one transaction.
 
         Raises:
             PublishedElsewhereError: a sequence is not the next one; nothing was published.
         """
+
+
+class RankingLog(Protocol):
+    """Every ranking that was ever published."""
+
+    async def published(self, post_id: str, sequence: int | None = None) -> Published | None:
+        """A post's ranking of a sequence, or the latest; `None` if it is not there. Raises `StoreUnavailable`."""
 
 
 class Owner(NamedTuple):

@@ -44,6 +44,17 @@ class Ranked(Payload):
     parts: Parts
 
 
+class PolicyOf(Payload):
+    """Which dated policy a ranking is made with."""
+
+    city: Annotated[
+        str,
+        Field(pattern=r"^(\*|[1-9][0-9]{5})$", description="Whose: the city's own, or `*`, common to all without one."),
+        OPEN,
+    ]
+    version: Version
+
+
 class RankingChanged(Event):
     """The ten best seekers of a post changed; coalesced, so that only the latest matters."""
 
@@ -55,8 +66,18 @@ class RankingChanged(Event):
     post_id: OpenId
     sequence: Version
     city: City
-    as_of: Instant
+    as_of: Annotated[Instant, Field(description="Instant that it is of: what has closed or run out by then is out.")]
     top: Annotated[tuple[Ranked, ...], Field(max_length=10)]
+    position: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[0-9a-f]{4}\.[0-9a-f]{8}\.[0-9]{1,4}\.[A-Za-z0-9_-]+$",
+            max_length=200,
+            description="It is made of all events before this place in the stream; opaque.",
+        ),
+        OPEN,
+    ] = None
+    policy: Annotated[PolicyOf | None, Field(description="The policy that it is made with.")] = None
 
 
 Percent = Annotated[int, Field(ge=0, le=100), OPEN]

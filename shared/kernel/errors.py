@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-Kind = Literal["invalid", "unknown", "conflict", "forbidden", "too-large", "unavailable"]
-"""What went wrong, for the edge to translate: HTTP 422, 404, 409, 403, 413, 503."""
+Kind = Literal["invalid", "unknown", "conflict", "gone", "forbidden", "too-large", "unavailable"]
+"""What went wrong, for the edge to translate: HTTP 422, 404, 409, 410, 403, 413, 503."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ STATUS: dict[Kind, int] = {
     "invalid": 422,
     "unknown": 404,
     "conflict": 409,
+    "gone": 410,
     "forbidden": 403,
     "too-large": 413,
     "unavailable": 503,

@@ -20,7 +20,7 @@ from services.matching.app import create
 from services.matching.domain import Parts, RankedSeeker
 from services.matching.errors import PublishedElsewhereError
 from services.matching.facts import CONSUMED
-from services.matching.ports import Noted, Published, digest_of
+from services.matching.ports import Basis, Noted, Published, digest_of
 from services.matching.position import StreamPosition
 from services.matching.store import MongoRankings
 from shared.contracts.envelope import Envelope, encode
@@ -46,6 +46,8 @@ from tests.unit.matching.wire import (
     skill_certified,
     station_registered,
 )
+
+BASIS = Basis(cities.NOW, "a position", ("*", 1))
 
 Get = Callable[..., Awaitable[httpx.Response]]
 
@@ -249,13 +251,13 @@ async def test_a_ranking_is_published_with_its_note_or_not_at_all(engines: Engin
     outbox = MongoRankings(own, log)
     await outbox.prepare()
     top = (RankedSeeker(id_of("skr", 1), 28, Parts(1, 2, 3, 4, 5, 6, 7)),)
-    first = [Published(id_of("pst", number), YANTAI, 1, top) for number in range(3)]
+    first = [Published(id_of("pst", number), YANTAI, 1, top, BASIS) for number in range(3)]
     await outbox.publish(first, cities.NOW)
     noted = {change.post_id: Noted(1, change.digest) for change in first}
     assert dict(await outbox.last_published(partition_of(YANTAI))) == noted
     assert dict(await outbox.last_published(partition_of(cities.ELSEWHERE))) == {}
-    second = Published(id_of("pst", 0), YANTAI, 2, ())
-    for wrong in (Published(id_of("pst", 1), YANTAI, 1, ()), Published(id_of("pst", 1), YANTAI, 3, ())):
+    second = Published(id_of("pst", 0), YANTAI, 2, (), BASIS)
+    for wrong in (Published(id_of("pst", 1), YANTAI, 1, (), BASIS), Published(id_of("pst", 1), YANTAI, 3, (), BASIS)):
         with pytest.raises(PublishedElsewhereError):
             await outbox.publish([second, wrong], cities.NOW)
     assert dict(await outbox.last_published(partition_of(YANTAI))) == noted
@@ -271,6 +273,6 @@ async def test_notes_of_before_digests_are_published_once_more(engines: Engines,
     await outbox.prepare()
     here = partition_of(YANTAI)
     assert dict(await outbox.last_published(here)) == {id_of("pst", 0): Noted(4, None)}
-    await outbox.publish([Published(id_of("pst", 0), YANTAI, 5, ())], cities.NOW)
+    await outbox.publish([Published(id_of("pst", 0), YANTAI, 5, (), BASIS)], cities.NOW)
     assert dict(await outbox.last_published(here)) == {id_of("pst", 0): Noted(5, digest_of(()))}
     assert "top" not in (await own.db[MongoRankings.NAME].find_one({}) or {})

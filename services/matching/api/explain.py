@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
@@ -20,7 +22,7 @@ from services.matching.api.reader import (
     Timeout,
     parts_of,
 )
-from services.matching.domain import Failure, describe
+from services.matching.domain import EntityKind, Failure, describe
 from services.matching.domain.helps import (
     COMMUTE_STEP_M,
     MINUTES_STEP,
@@ -32,7 +34,7 @@ from services.matching.domain.helps import (
 )
 from services.matching.domain.rules import Reason, Unit
 from services.matching.use_cases import helps
-from services.matching.use_cases.helps import WhatHelps
+from services.matching.use_cases.helps import Profiles, WhatHelps
 from shared.contracts.matching import Parts as PartsPayload
 from shared.kernel.week import SLOTS_PER_DAY, time_of
 from shared.runtime.routers import reading
@@ -109,6 +111,10 @@ class Helping(Fresh):
     looked_at: Annotated[int, Field(description="Profiles that this was counted over.")]
     of: Annotated[int, Field(description="Profiles of the city; more than `looked_at` where a share was counted.")]
     policy: PolicyNamed
+    position_at_end: Annotated[
+        str | None,
+        Field(description="Where the rankings stood at the end of the search; each profile is as between the two."),
+    ]
 
 
 class SeekerHelpAnswer(Helping):
@@ -135,53 +141,80 @@ def router(reader: Reader) -> APIRouter:
         timeout_ms: Timeout = TIMEOUT_DEFAULT_MS,
     ) -> WhyAnswer:
         """The parts of a pair's score, or every reason why she is not ranked for the post."""
-        await reader.wait(after, timeout_ms)
-        now = reader.clock()
-        verdict = use_cases.why(reader.live, post_id, seeker_id, now)
-        city = reader.city_of("post", post_id) or ""
-        policy = reader.live.engine.policy_of(city)
-        return WhyAnswer(
-            post_id=post_id,
-            seeker_id=seeker_id,
-            matches=verdict.parts is not None,
-            score=verdict.score,
-            parts=None if verdict.parts is None else parts_of(verdict.parts),
-            failed=[_failed(failure) for failure in verdict.failures],
-            policy=PolicyUsed(
-                **PolicyNamed.of(policy).model_dump(), weights=policy.weights._asdict(), limits=asdict(policy.limits)
-            ),
-            **reader.fresh(city, now).model_dump(),
-        )
+
+        def read(now: datetime) -> WhyAnswer:
+            verdict = use_cases.why(reader.live, post_id, seeker_id, now)
+            city = reader.city_of("post", post_id) or ""
+            policy = reader.live.engine.policy_of(city)
+            weights, limits = policy.weights._asdict(), asdict(policy.limits)
+            return WhyAnswer(
+                post_id=post_id,
+                seeker_id=seeker_id,
+                matches=verdict.parts is not None,
+                score=verdict.score,
+                parts=None if verdict.parts is None else parts_of(verdict.parts),
+                failed=[_failed(failure) for failure in verdict.failures],
+                policy=PolicyUsed(**PolicyNamed.of(policy).model_dump(), weights=weights, limits=limits),
+                **reader.fresh(city, now).model_dump(),
+            )
+
+        return await reader.answer(after, timeout_ms, read)
 
     @routes.get("/seekers/{seeker_id}/what-helps", response_model_exclude_none=True)
     async def what_helps_seeker(
         seeker_id: SeekerId, after: After = None, timeout_ms: Timeout = TIMEOUT_DEFAULT_MS
     ) -> SeekerHelpAnswer:
         """The smallest single changes that would open most posts to her: time, way, pay, a kind, a skill."""
-        await reader.wait(after, timeout_ms)
-        now = reader.clock()
-        engine = reader.live.at(now)
-        city = reader.city_of("seeker", seeker_id)
-        fresh, policy = reader.fresh(city, now), reader.policy(city)
-        async with reader.helping:
-            found = await helps.what_helps_seeker(engine, seeker_id)
-        return SeekerHelpAnswer(seeker_id=seeker_id, policy=policy, **_answer(found), **fresh.model_dump())
+        return SeekerHelpAnswer(
+            seeker_id=seeker_id,
+            **await _search(reader, "seeker", seeker_id, after, timeout_ms, helps.what_helps_seeker),
+        )
 
     @routes.get("/posts/{post_id}/what-helps", response_model_exclude_none=True)
     async def what_helps_post(
         post_id: PostId, after: After = None, timeout_ms: Timeout = TIMEOUT_DEFAULT_MS
     ) -> PostHelpAnswer:
         """The smallest single changes that would open the post to most seekers: minutes asked, pay, a skill."""
-        await reader.wait(after, timeout_ms)
-        now = reader.clock()
-        engine = reader.live.at(now)
-        city = reader.city_of("post", post_id)
-        fresh, policy = reader.fresh(city, now), reader.policy(city)
-        async with reader.helping:
-            found = await helps.what_helps_post(engine, post_id)
-        return PostHelpAnswer(post_id=post_id, policy=policy, **_answer(found), **fresh.model_dump())
+        return PostHelpAnswer(
+            post_id=post_id,
+            **await _search(reader, "post", post_id, after, timeout_ms, helps.what_helps_post),
+        )
 
     return routes
+
+
+async def _search(
+    reader: Reader,
+    kind: EntityKind,
+    id_: str,
+    after: str | None,
+    timeout_ms: int,
+    what_helps: Callable[[Profiles, str], Awaitable[WhatHelps]],
+) -> dict[str, Any]:
+    """Search for what would help, and say which states of the rankings it went through.
+
+    Raises:
+        As `Reader.answer`, and as the search does.
+    """
+
+    def begin(now: datetime) -> tuple[Profiles, str | None, Fresh, PolicyNamed]:
+        profiles = reader.live.at(now)
+        city = reader.city_of(kind, id_)
+        return profiles, city, reader.fresh(city, now), reader.policy(city)
+
+    async with reader.helping:
+        profiles, city, fresh, policy = await reader.answer(after, timeout_ms, begin)
+        # From here to its first pause the search sees the state that was just named, and the same policy to its end.
+        found = await what_helps(profiles, id_)
+        end = reader.fresh(city, reader.clock()).position
+    return {
+        "helps": [_help(help_) for help_ in found.helps],
+        "looked_at": found.looked_at,
+        "of": found.of,
+        "policy": policy,
+        "position_at_end": end,
+        **fresh.model_dump(),
+    }
 
 
 def _failed(failure: Failure) -> FailedFilter:
@@ -211,7 +244,3 @@ def _help(help_: Help) -> HelpView:
         case "min-minutes":
             view.by, view.unit = change.steps * MINUTES_STEP, "minutes-a-week"
     return view
-
-
-def _answer(found: WhatHelps) -> dict[str, Any]:
-    return {"helps": [_help(help_) for help_ in found.helps], "looked_at": found.looked_at, "of": found.of}

@@ -10,18 +10,19 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 
 import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.matching import metrics
 from services.matching.api.reader import TIMEOUT_DEFAULT_MS, TIMEOUT_MAX_MS, stream_position
+from services.matching.api.replies import Guard, Race, Reply, for_client, holder, impatient
 from services.matching.domain import EntityKind
 from services.matching.errors import CatchingUp, CityUnowned, OwnerSilent
-from services.matching.ownership import FORWARDED, PARTITIONS_HEADER, Peers
+from services.matching.ownership import FORWARDED, KNOWN_S, PARTITIONS_HEADER, Patience, Peers
 from services.matching.use_cases import Live
 from shared.contracts.topics import PARTITIONS, partition_of
 from shared.kernel.errors import ServiceError
@@ -32,87 +33,33 @@ from shared.runtime.pages import LIMIT_DEFAULT, LIMIT_MAX, encode_cursor
 SPARE_S = 1.0
 """What another instance may take beyond the caller's `timeout_ms`."""
 
-UNDECIDED = frozenset({404, 503})
-"""Answers that another instance may know better."""
-
 EVERYWHERE = frozenset(range(PARTITIONS))
+
+STREAM = "/ranking/stream"
+"""End of the path of a stream: it goes on for hours, and says something every 15 seconds at least."""
+
+SILENCE_MAX_S = 40.0
+"""Longest silence of another instance's stream: two of its signs of life were lost by then."""
 
 _ONE = re.compile(r"/(posts|seekers)/([^/]+)(/.*)?")
 _KINDS: dict[str, EntityKind] = {"posts": "post", "seekers": "seeker"}
 _LISTS = {"/rankings": ("rankings", "post_id"), "/best-posts": ("best-posts", "seeker_id")}
 
 
-@dataclass(slots=True, eq=False)
-class _Reply:
-    """An answer that is held back."""
-
-    status: int = 503
-    messages: list[Message] = field(default_factory=list)
-
-    @property
-    def headers(self) -> dict[str, str]:
-        start = self.messages[0]["headers"] if self.messages else ()
-        return {name.decode().lower(): value.decode() for name, value in start}
-
-    @property
-    def partitions(self) -> set[int]:
-        """Partitions that were owned where and when it was made."""
-        return {int(number) for number in self.headers.get(PARTITIONS_HEADER, "").split(",") if number}
-
-    @property
-    def body(self) -> bytes:
-        return b"".join(message.get("body", b"") for message in self.messages[1:])
-
-
-class _Race:
-    """Lets the first answer that decides through to the client, and holds the others back."""
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self.winner: asyncio.Future[_Reply] = asyncio.get_running_loop().create_future()
-
-    def is_won_by(self, reply: _Reply) -> bool:
-        return self.winner.done() and self.winner.result() is reply
-
-    def entry(self, reply: _Reply) -> Send:
-        """Where one contender sends its answer to."""
-
-        async def send(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                reply.status = message["status"]
-                if reply.status not in UNDECIDED and not self.winner.done():
-                    self.winner.set_result(reply)
-            if self.is_won_by(reply):
-                await self._send(_for_client(message))
-            else:
-                reply.messages.append(message)
-
-        return send
-
-
-class _Guard:
-    """Lets an answer through, unless it is a "not here" of one that did not own the partition by then."""
-
-    def __init__(self, number: int, send: Send) -> None:
-        self._number = number
-        self._send = send
-        self.is_void = False
-
-    async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and message["status"] == 404:
-            self.is_void = self._number not in _Reply(404, [message]).partitions
-        if not self.is_void:
-            await self._send(_for_client(message))
-
-
 @dataclass(slots=True)
 class _Request:
-    """A read that may have to be passed on."""
+    """A read that may have to be passed on.
+
+    Attributes:
+        gone: set when its client has gone away.
+        started_s: when it came, on the clock of the event loop.
+    """
 
     scope: Scope
     headers: Mapping[str, str]
     query: Mapping[str, list[str]]
     gone: asyncio.Event
+    started_s: float
 
     def one(self, name: str) -> str | None:
         """A parameter of the query; the routes themselves refuse what is wrong with it."""
@@ -120,10 +67,32 @@ class _Request:
         return given[-1] if given else None
 
     @property
-    def timeout_s(self) -> float:
+    def asked_s(self) -> float:
+        """How long the caller lets it wait."""
         text = self.one("timeout_ms") or ""
-        asked_ms = min(int(text), TIMEOUT_MAX_MS) if text.isdigit() and len(text) < 9 else TIMEOUT_DEFAULT_MS
-        return asked_ms / 1000 + SPARE_S
+        return (min(int(text), TIMEOUT_MAX_MS) if text.isdigit() and len(text) < 9 else TIMEOUT_DEFAULT_MS) / 1000
+
+    @property
+    def timeout_s(self) -> float:
+        """How long another instance may take to begin its answer."""
+        return self.asked_s + SPARE_S
+
+    def left_s(self) -> float:
+        """How long it may still wait; nothing for one that waits for no event."""
+        if self.one("after") is None:
+            return 0.0
+        return self.started_s + self.asked_s - asyncio.get_running_loop().time()
+
+    def again(self) -> _Request:
+        """The same with the time that is left."""
+        query = {**self.query, "timeout_ms": [str(max(int(self.left_s() * 1000), 0))]}
+        scope = {**self.scope, "query_string": urlencode(query, doseq=True).encode("latin-1")}
+        return replace(self, scope=scope, query=query, started_s=asyncio.get_running_loop().time())
+
+    @property
+    def silence_s(self) -> float:
+        """Longest pause between two pieces of an answer."""
+        return SILENCE_MAX_S if self.scope["path"].endswith(STREAM) else self.timeout_s
 
     def receiver(self) -> Receive:
         """The request's body, which is none, and its end: for each who reads it."""
@@ -152,6 +121,8 @@ class Forwarding:
         if scope["type"] != "http" or scope["method"] != "GET":
             await self._app(scope, receive, send)
             return
+        if scope["path"].endswith(STREAM):
+            send = impatient(send)
         one, is_list = _ONE.fullmatch(scope["path"]), scope["path"] in _LISTS
         if (one is None and not is_list) or all(self._live.owns(number) for number in EVERYWHERE):
             await self._app(scope, receive, send)
@@ -163,11 +134,12 @@ class Forwarding:
         if not _may_read(scope, headers):
             await self._app(scope, receive, send)
             return
-        request = _Request(scope, headers, parse_qs(scope["query_string"].decode("latin-1")), asyncio.Event())
+        query = parse_qs(scope["query_string"].decode("latin-1"))
+        request = _Request(scope, headers, query, asyncio.Event(), asyncio.get_running_loop().time())
         watching = asyncio.create_task(_watch(receive, request.gone))
         try:
             if one is not None:
-                await self._answer_one(request, _KINDS[one[1]], one[2], send)
+                await self._answer_in_time(request, _KINDS[one[1]], one[2], send)
             else:
                 await self._answer_list(request, send)
         except ServiceError as error:
@@ -176,6 +148,25 @@ class Forwarding:
             watching.cancel()
 
     # --- one entity ---
+
+    async def _answer_in_time(self, request: _Request, kind: EntityKind, id_: str, send: Send) -> None:
+        """Who waits for an event waits for an owner of its city too, who may still be starting."""
+        has_begun = False
+
+        async def note(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        while True:
+            try:
+                await self._answer_one(request, kind, id_, note)
+                return
+            except (CatchingUp, CityUnowned, OwnerSilent):
+                if has_begun or request.left_s() <= 0:
+                    raise
+            await self._live.change_of_hands(min(request.left_s(), KNOWN_S))
+            request = request.again()
 
     async def _answer_one(self, request: _Request, kind: EntityKind, id_: str, send: Send) -> None:
         number = self._partition(request, self._live.engine.city_of(kind, id_))
@@ -196,7 +187,7 @@ class Forwarding:
         """The answer of a partition's owner."""
         url = None if self._live.owns(number) else (await self._peers.owners()).get(number)
         part = self._live.parts.get(number)
-        guard = _Guard(number, send)
+        guard = Guard(number, send)
         if url is None and not self._live.owns(number) and (part is None or not part.is_assigned):
             metrics.FORWARDED.labels("unowned").inc()
             raise CityUnowned
@@ -210,11 +201,11 @@ class Forwarding:
     async def _answer_unknown(self, request: _Request, send: Send) -> None:
         """The first answer that decides, of this instance and all others; all must have said that they do not know."""
         owners = await self._peers.owners()
-        race = _Race(send)
-        here = _Reply()
+        race = Race(send)
+        here = Reply()
         tasks = {here: asyncio.create_task(self._ask_here(request, race, here))}
         for url in {url for url in owners.values() if not self._peers.is_me(url)}:
-            there = _Reply()
+            there = Reply()
             tasks[there] = asyncio.create_task(self._ask_there(url, request, race, there))
         gone = asyncio.create_task(request.gone.wait())
         running: set[asyncio.Future[Any]] = set(tasks.values())
@@ -236,7 +227,7 @@ class Forwarding:
                 future.cancel()
             await asyncio.gather(*running, gone, return_exceptions=True)
 
-    async def _give_undecided(self, here: _Reply, replies: Sequence[_Reply], send: Send) -> None:
+    async def _give_undecided(self, here: Reply, replies: Sequence[Reply], send: Send) -> None:
         """Nobody knows it: then it is unknown, provided that for each partition its owner has said so."""
         later = next((reply for reply in replies if reply.status == 503 and reply.messages), None)
         if later is None and any(not reply.messages for reply in replies):
@@ -247,12 +238,12 @@ class Forwarding:
             raise CityUnowned
         metrics.FORWARDED.labels("unknown").inc()
         for message in (later or here).messages:
-            await send(_for_client(message))
+            await send(for_client(message))
 
-    async def _ask_here(self, request: _Request, race: _Race, reply: _Reply) -> None:
+    async def _ask_here(self, request: _Request, race: Race, reply: Reply) -> None:
         await self._app(request.scope, request.receiver(), self._naming_partitions(race.entry(reply)))
 
-    async def _ask_there(self, url: str, request: _Request, race: _Race, reply: _Reply) -> None:
+    async def _ask_there(self, url: str, request: _Request, race: Race, reply: Reply) -> None:
         try:
             await self._pass_on(url, request, race.entry(reply))
         except OwnerSilent:
@@ -267,11 +258,17 @@ class Forwarding:
         """
         scope = request.scope
         query = scope["query_string"].decode("latin-1")
-        async with self._peers.ask(url, scope["path"], query, request.headers, request.timeout_s) as answer:
+        patience = Patience(request.timeout_s, request.silence_s)
+        async with self._peers.ask(url, scope["path"], query, request.headers, patience) as answer:
             headers = [(name.encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
             await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-            async for piece in answer.body:
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            try:
+                async for piece in answer.body:
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+            except OwnerSilent:
+                if not scope["path"].endswith(STREAM):
+                    raise
+                # A stream that breaks off ends: its reader comes again, and goes on after the last whole event.
             await send({"type": "http.response.body", "body": b""})
 
     async def _until_gone(self, work: Coroutine[Any, Any, None], request: _Request) -> None:
@@ -302,7 +299,7 @@ class Forwarding:
         refused = next((reply for reply in replies if reply.status != 200), None)
         if refused is not None:
             for message in refused.messages:
-                await send(_for_client(message))
+                await send(for_client(message))
             return
         if not {number for reply in replies for number in reply.partitions} >= EVERYWHERE:
             metrics.FORWARDED.labels("unowned").inc()
@@ -312,14 +309,14 @@ class Forwarding:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
         await send({"type": "http.response.body", "body": body})
 
-    async def _list_here(self, request: _Request) -> _Reply:
-        reply = _Reply()
-        await self._app(request.scope, request.receiver(), self._naming_partitions(_holder(reply)))
+    async def _list_here(self, request: _Request) -> Reply:
+        reply = Reply()
+        await self._app(request.scope, request.receiver(), self._naming_partitions(holder(reply)))
         return reply
 
-    async def _list_there(self, url: str, request: _Request) -> _Reply:
-        reply = _Reply()
-        await self._pass_on(url, request, _holder(reply))
+    async def _list_there(self, url: str, request: _Request) -> Reply:
+        reply = Reply()
+        await self._pass_on(url, request, holder(reply))
         return reply
 
     def _naming_partitions(self, send: Send) -> Send:
@@ -332,23 +329,6 @@ class Forwarding:
             await send(message)
 
         return named
-
-
-def _for_client(message: Message) -> Message:
-    """Without what only instances tell each other."""
-    if message["type"] != "http.response.start":
-        return message
-    kept = [(name, value) for name, value in message["headers"] if name.lower() != PARTITIONS_HEADER.encode()]
-    return {**message, "headers": kept}
-
-
-def _holder(reply: _Reply) -> Send:
-    async def hold(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            reply.status = message["status"]
-        reply.messages.append(message)
-
-    return hold
 
 
 def _merged(request: _Request, pages: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
@@ -94,16 +95,18 @@ def router(reader: Reader) -> APIRouter:
         timeout_ms: Timeout = TIMEOUT_DEFAULT_MS,
     ) -> RankingAnswer:
         """The best seekers of a post, best first."""
-        await reader.wait(after, timeout_ms)
-        now = reader.clock()
-        places = use_cases.ranking(reader.live, post_id, now, limit)
-        city = reader.city_of("post", post_id)
-        return RankingAnswer(
-            post_id=post_id,
-            policy=reader.policy(city),
-            top=_seekers(places, True),
-            **reader.fresh(city, now).model_dump(),
-        )
+
+        def read(now: datetime) -> RankingAnswer:
+            places = use_cases.ranking(reader.live, post_id, now, limit)
+            city = reader.city_of("post", post_id)
+            return RankingAnswer(
+                post_id=post_id,
+                policy=reader.policy(city),
+                top=_seekers(places, True),
+                **reader.fresh(city, now).model_dump(),
+            )
+
+        return await reader.answer(after, timeout_ms, read)
 
     @routes.get("/seekers/{seeker_id}/posts")
     async def best_posts(
@@ -113,16 +116,18 @@ def router(reader: Reader) -> APIRouter:
         timeout_ms: Timeout = TIMEOUT_DEFAULT_MS,
     ) -> PostsAnswer:
         """The best posts of a seeker, best first."""
-        await reader.wait(after, timeout_ms)
-        now = reader.clock()
-        places = use_cases.best_posts(reader.live, seeker_id, now, limit)
-        city = reader.city_of("seeker", seeker_id)
-        return PostsAnswer(
-            seeker_id=seeker_id,
-            policy=reader.policy(city),
-            posts=_posts(places, True),
-            **reader.fresh(city, now).model_dump(),
-        )
+
+        def read(now: datetime) -> PostsAnswer:
+            places = use_cases.best_posts(reader.live, seeker_id, now, limit)
+            city = reader.city_of("seeker", seeker_id)
+            return PostsAnswer(
+                seeker_id=seeker_id,
+                policy=reader.policy(city),
+                posts=_posts(places, True),
+                **reader.fresh(city, now).model_dump(),
+            )
+
+        return await reader.answer(after, timeout_ms, read)
 
     @routes.get("/rankings", response_model_exclude_none=True)
     async def rankings(

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import Path, Query
 from pydantic import BaseModel, Field
 
 from services.matching import use_cases
 from services.matching.domain import EntityKind, Parts, Policy
-from services.matching.errors import PositionInvalid
+from services.matching.errors import CatchingUp, PositionInvalid, StartingError
 from services.matching.facts import KIND_OF_TOPIC
 from services.matching.position import StreamPosition
 from services.matching.use_cases import Live
@@ -21,6 +21,8 @@ from shared.contracts.matching import Parts as PartsPayload
 from shared.contracts.position import Position
 from shared.kernel.clock import Clock
 from shared.kernel.ids import ID_PATTERN
+
+T = TypeVar("T")
 
 TIMEOUT_DEFAULT_MS = 2_000
 TIMEOUT_MAX_MS = 10_000
@@ -57,6 +59,13 @@ class Fresh(BaseModel):
     position: Annotated[
         str | None,
         Field(description="The answer is made of all events before this position; opaque. Absent for all cities."),
+    ]
+    also_before: Annotated[
+        list[str],
+        Field(
+            description="Where a broker was lost: positions there, before which lie events that the answer is made of "
+            "too, until the state is built anew."
+        ),
     ]
 
 
@@ -102,6 +111,7 @@ class Reader:
             day=self.live.engine.day,
             at=self.live.stands_at or now,
             position=None if position is None else str(position),
+            also_before=[] if city is None else list(self.live.lost(city)),
         )
 
     def ids(self, kind: EntityKind, city: str | None, now: datetime) -> Iterator[str]:
@@ -122,6 +132,25 @@ class Reader:
 
     def city_of(self, kind: EntityKind, id_: str) -> str | None:
         return self.live.engine.city_of(kind, id_)
+
+    async def answer(self, after: str | None, timeout_ms: int, read: Callable[[datetime], T]) -> T:
+        """What `read` finds at the present instant, with a position once that is reached and answered for here.
+
+        Raises:
+            PositionInvalid, NotFreshYet
+            StartingError, CatchingUp: as `read` does, with a position only after the time.
+        """
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + timeout_ms / 1000
+        await self.wait(after, timeout_ms)
+        while True:
+            try:
+                return read(self.clock())
+            except (StartingError, CatchingUp):
+                left_s = deadline_s - loop.time()
+                if after is None or left_s <= 0:
+                    raise
+            await self.live.change_of_hands(left_s)
 
     async def wait(self, after: str | None, timeout_ms: int) -> None:
         """Wait for a position, if one is asked for.

@@ -58,6 +58,7 @@ class Checkpoint:
         at: instant that the engine stands at.
         newest: latest `ce_time` taken in, by city.
         cities: the engine's arrays, by city and name.
+        lost: positions at brokers that were lost, whose events it is made of too.
     """
 
     store_id: str
@@ -68,6 +69,7 @@ class Checkpoint:
     at: datetime
     newest: Mapping[str, datetime]
     cities: Mapping[str, Mapping[str, Array]]
+    lost: tuple[str, ...] = ()
 
 
 def write(path: Path, checkpoint: Checkpoint) -> int:
@@ -134,6 +136,7 @@ def read(path: Path) -> Checkpoint:
                 at=_instant(header["at"]),
                 newest={str(city): _instant(text) for city, text in header["newest"].items()},
                 cities=cities,
+                lost=tuple(str(position) for position in header.get("lost", ())),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise Damaged(f"the header lacks what it should say ({type(error).__name__})") from None
@@ -152,6 +155,7 @@ def _header(checkpoint: Checkpoint, described: Mapping[str, Any]) -> dict[str, A
         "newest": {city: instant.isoformat() for city, instant in checkpoint.newest.items()},
         "written_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "cities": described,
+        "lost": list(checkpoint.lost),
     }
 
 

@@ -4,6 +4,7 @@
 `ranking` orders them. `engine` computes the same numbers fast; where the two differ, this package is right.
 """
 
+from services.matching.domain.differences import Difference, Placed, difference
 from services.matching.domain.helps import Change, Help, Helps, PostHelps, SeekerHelps
 from services.matching.domain.policy import PARTS, Limits, Policy, Schedule, Weights, policy_id_of, policy_on
 from services.matching.domain.profiles import (
@@ -44,6 +45,7 @@ __all__ = [
     "Certificate",
     "Change",
     "DayFit",
+    "Difference",
     "Employer",
     "EntityKind",
     "Fact",
@@ -53,6 +55,7 @@ __all__ = [
     "Limits",
     "Opening",
     "Parts",
+    "Placed",
     "Placement",
     "Policy",
     "Post",
@@ -74,6 +77,7 @@ __all__ = [
     "candidate_of",
     "counts_on",
     "describe",
+    "difference",
     "explain",
     "opening_of",
     "policies_of",

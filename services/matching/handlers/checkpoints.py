@@ -132,7 +132,7 @@ class Checkpoints:
             at=checkpoint.at.isoformat(),
         )
         self._live.newest |= checkpoint.newest
-        return Part(number, checkpoint.cluster_id, dict(checkpoint.offsets))
+        return Part(number, checkpoint.cluster_id, dict(checkpoint.offsets), lost=checkpoint.lost)
 
     def _work(self, parts: Sequence[Part], files: Sequence[Path]) -> int:
         """In the child: write all parts. Returns their size together."""
@@ -154,6 +154,7 @@ class Checkpoints:
             at=live.stands_at or self._clock(),
             newest={city: live.newest[city] for city in cities if city in live.newest},
             cities={city: live.engine.dump(city) for city in cities},
+            lost=part.lost,
         )
 
     async def _keep(self, part: Part, temporary: Path) -> None:

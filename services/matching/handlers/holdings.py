@@ -9,11 +9,15 @@ from services.matching.handlers.checkpoints import LAST_MAX_S, Checkpoints
 from services.matching.hiring import Attendance
 from services.matching.ownership import Leases
 from services.matching.ports import News
-from services.matching.use_cases import Live, learn
+from services.matching.position import StreamPosition
+from services.matching.use_cases import Live, Part, learn
 from shared.kernel.clock import Clock
 from shared.messaging.consume import Refusal
 from shared.messaging.partitions import Offsets, Refuse, Slice
 from shared.runtime.logs import logger
+
+LOST_MAX = 3
+"""Lost brokers that a state is carried over; each adds a position to every answer."""
 
 _log = logger(__name__)
 
@@ -43,6 +47,8 @@ class Holdings:
                 # What is known stays: the refilled topics tell it again, and versions make old news harmless.
                 if part.cluster_id:
                     _log.warning("the broker is a new one; reading its topics from their beginning", partition=number)
+                    part.lost = (*part.lost, str(StreamPosition.of(part.cluster_id, number, part.offsets)))
+                    part = self._remade(part)
                 part.cluster_id = cluster_id
                 part.offsets.clear()
             part.is_caught_up = False
@@ -50,9 +56,19 @@ class Holdings:
         for number, part in live.parts.items():
             part.is_assigned = number in partitions
         live.is_assigned = True
+        live.hands_changed()
         self._attendance.forget()
         self._leases.look()
         return offsets
+
+    def _remade(self, part: Part) -> Part:
+        """The partition, unless it has outlived so many brokers that it is better built anew."""
+        if len(part.lost) <= LOST_MAX:
+            return part
+        _log.warning("built anew from the topics, after many lost brokers", partition=part.number)
+        self._live.drop(part.number)
+        fresh = self._live.parts[part.number] = Part(part.number, "", {})
+        return fresh
 
     def placed(self, starts: Offsets) -> None:
         for (topic, number), offset in starts.items():

@@ -11,7 +11,7 @@ from services.matching.handlers.checkpoints import Checkpoints
 from services.matching.ownership import Leases
 from services.matching.ports import Owners, RankingOutbox
 from services.matching.position import StreamPosition
-from services.matching.use_cases import Live, publish_changes
+from services.matching.use_cases import Live, end_streams, publish_changes
 from shared.kernel.clock import Clock
 from shared.kernel.errors import ServiceError
 from shared.messaging.bus import Bus
@@ -82,6 +82,7 @@ class Ticker:
             while not self._stopping.is_set():
                 await self._pause(self._interval_s)
                 await self._try(self._publish)
+                end_streams(self._live)
                 if self.state == "starting" and self._is_ready():
                     self.state = "up"
             for task in background:

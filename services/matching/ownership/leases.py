@@ -149,7 +149,10 @@ class Leases:
             return  # given up or forgotten while the store was asked; the lease runs out by itself
         self._held[part.number] = owned
         self._ever_held.add(part.number)
+        is_new = not self._live.owns(part.number)
         part.owned_until_s = asked_s + self._lease_s
+        if is_new:
+            self._live.hands_changed()
 
     async def _give_up(self, number: int) -> None:
         """First stop answering, then let others begin."""

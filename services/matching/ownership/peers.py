@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import httpx
 
@@ -42,7 +44,27 @@ CONNECT_S = 0.5
 """Longest wait for a connection to an instance in the same data centre."""
 
 PEERS_MAX = 200
-"""Connections to the other instances together."""
+"""Connections to the other instances together, for answers that end."""
+
+STREAMS_MAX = 1_000
+"""Connections to the other instances for streams, which stay open: as many as one instance serves."""
+
+
+class Patience(NamedTuple):
+    """How long another instance is waited for, seconds.
+
+    Attributes:
+        answer_s: until its answer begins.
+        silence_s: between two pieces of it; longer than `answer_s` for a stream.
+    """
+
+    answer_s: float
+    silence_s: float
+
+    @property
+    def is_for_stream(self) -> bool:
+        """Whether the answer may go on for hours."""
+        return self.silence_s > self.answer_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +92,12 @@ class Peers:
         self._url = url
         self._known: Sequence[Owner] = ()
         self._known_until_s = 0.0
-        self._client = httpx.AsyncClient(
-            limits=httpx.Limits(max_connections=PEERS_MAX), trust_env=False, follow_redirects=False
-        )
+        self._client = _client(PEERS_MAX)
+        self._streams = _client(STREAMS_MAX)
 
     async def close(self) -> None:
         await self._client.aclose()
+        await self._streams.aclose()
 
     async def owners(self) -> dict[int, str]:
         """URL of who answers for each partition; those that nobody answers for are left out.
@@ -94,34 +116,39 @@ class Peers:
 
     @asynccontextmanager
     async def ask(
-        self, url: str, path: str, query: str, headers: Mapping[str, str], timeout_s: float
+        self, url: str, path: str, query: str, headers: Mapping[str, str], patience: Patience
     ) -> AsyncIterator[Answer]:
         """Pass a reading request on to another instance.
 
         Args:
             query: without its question mark.
-            timeout_s: until the answer begins, and between two pieces of it.
 
         Raises:
             OwnerSilent: it cannot be reached, or does not answer in time.
         """
         given = {"accept-encoding": "identity", FORWARDED: "1"}
         given |= {name: value for name, value in headers.items() if name in PASSED_ON}
-        request = self._client.build_request(
+        client = self._streams if patience.is_for_stream else self._client
+        request = client.build_request(
             "GET",
             f"{url}{path}" + (f"?{query}" if query else ""),
             headers=given,
-            timeout=httpx.Timeout(timeout_s, connect=CONNECT_S),
+            timeout=httpx.Timeout(patience.silence_s, connect=CONNECT_S, pool=patience.answer_s),
         )
         try:
-            response = await self._client.send(request, stream=True)
-        except httpx.HTTPError:
+            async with asyncio.timeout(patience.answer_s):
+                response = await client.send(request, stream=True)
+        except (httpx.HTTPError, TimeoutError):
             raise OwnerSilent from None
         try:
             kept = {name: value for name, value in response.headers.items() if name in GIVEN_BACK}
             yield Answer(response.status_code, kept, _pieces(response))
         finally:
             await response.aclose()
+
+
+def _client(most: int) -> httpx.AsyncClient:
+    return httpx.AsyncClient(limits=httpx.Limits(max_connections=most), trust_env=False, follow_redirects=False)
 
 
 async def _pieces(response: httpx.Response) -> AsyncIterator[bytes]:

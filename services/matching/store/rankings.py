@@ -8,11 +8,12 @@ from datetime import datetime
 from pymongo import ReplaceOne, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
+from services.matching.domain import Parts, RankedSeeker
 from services.matching.errors import PublishedElsewhereError
-from services.matching.ports import Noted, Published
+from services.matching.ports import Basis, Noted, Published
 from services.matching.store.driver import READ_BATCH, ensure_collections, told
 from shared.contracts.matching import Parts as PartsPayload
-from shared.contracts.matching import Ranked, RankingChanged
+from shared.contracts.matching import PolicyOf, Ranked, RankingChanged
 from shared.contracts.topics import partition_of
 from shared.messaging.events import EventLog
 from shared.runtime.mongo import Collection, Document, Mongo, Session
@@ -21,7 +22,8 @@ DUPLICATE_KEY = 11000
 
 
 class MongoRankings:
-    """The `RankingOutbox` in MongoDB: beside the event log, of each post the last sequence and the digest of its top.
+    """The `RankingOutbox` and `RankingLog` in MongoDB: the event log, and beside it of each post the last sequence and
+    the digest of its top.
 
     Event and note are written in one transaction.
     """
@@ -64,7 +66,18 @@ class MongoRankings:
             raise told(error) from error
         return {document["_id"]: Noted(document["sequence"], document.get("digest")) for document in documents}
 
-    async def publish(self, changes: Sequence[Published], as_of: datetime) -> None:
+    async def published(self, post_id: str, sequence: int | None = None) -> Published | None:
+        """A post's ranking of a sequence, or the latest; `None` if it is not there. Raises `StoreUnavailable`."""
+        wanted: Document = {"topic": RankingChanged.topic, "entity_id": post_id}
+        if sequence is not None:
+            wanted["version"] = sequence
+        try:
+            found = await self._events.collection.find_one(wanted, {"value": 1}, sort=[("version", -1)])
+        except PyMongoError as error:
+            raise told(error) from error
+        return None if found is None else _published(RankingChanged.model_validate_json(found["value"]))
+
+    async def publish(self, changes: Sequence[Published], at: datetime) -> None:
         """Append `ranking-changed` events and note the tops.
 
         Raises:
@@ -73,18 +86,18 @@ class MongoRankings:
         operations = [
             ReplaceOne(
                 {"_id": change.post_id, "sequence": change.sequence - 1},
-                _note(change, as_of),
+                _note(change, at),
                 upsert=change.sequence == 1,
             )
             for change in changes
         ]
-        events = [_event(change, as_of) for change in changes]
+        events = [_event(change) for change in changes]
 
         async def work(session: Session) -> None:
             done = await self._collection.bulk_write(operations, session=session)
             if done.matched_count + done.upserted_count != len(changes):
                 raise PublishedElsewhereError
-            await self._events.append(session, events, as_of)
+            await self._events.append(session, events, at)
 
         try:
             await self._mongo.transaction(work)
@@ -99,20 +112,38 @@ def _is_duplicate(error: BulkWriteError) -> bool:
     return any(fault.get("code") == DUPLICATE_KEY for fault in (error.details or {}).get("writeErrors", ()))
 
 
-def _note(change: Published, as_of: datetime) -> Document:
+def _note(change: Published, at: datetime) -> Document:
     return {
         "_id": change.post_id,
         "partition": partition_of(change.city),
         "city": change.city,
         "sequence": change.sequence,
         "digest": change.digest,
-        "at": as_of,
+        "at": at,
     }
 
 
-def _event(change: Published, as_of: datetime) -> RankingChanged:
+def _event(change: Published) -> RankingChanged:
     top = tuple(
         Ranked(seeker_id=place.seeker_id, score=place.score, parts=PartsPayload(**place.parts._asdict()))
         for place in change.top
     )
-    return RankingChanged(post_id=change.post_id, sequence=change.sequence, city=change.city, as_of=as_of, top=top)
+    basis = change.basis
+    return RankingChanged(
+        post_id=change.post_id,
+        sequence=change.sequence,
+        city=change.city,
+        as_of=basis.at,
+        top=top,
+        position=basis.position,
+        policy=None if basis.policy is None else PolicyOf(city=basis.policy[0], version=basis.policy[1]),
+    )
+
+
+def _published(event: RankingChanged) -> Published:
+    top = tuple(
+        RankedSeeker(place.seeker_id, place.score, Parts(*(getattr(place.parts, part) for part in Parts._fields)))
+        for place in event.top
+    )
+    policy = None if event.policy is None else (event.policy.city, event.policy.version)
+    return Published(event.post_id, event.city, event.sequence, top, Basis(event.as_of, event.position, policy))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 from services.matching.domain import Candidate, EntityKind, Opening, Policy
@@ -14,12 +15,17 @@ from services.matching.errors import PostUnknown, SeekerUnknown
 SLICE = 128
 """Profiles that are looked at before others run: about 2 ms, so that no reader waits longer for the event loop."""
 
+IDS_SLICE = 1_024
+"""Ids that are collected before others run: about a millisecond."""
+
 LOOKED_AT_MAX = 20_000
 """Profiles that one answer looks at: more than the posts of any city so far. Of a larger city's seekers a share is
 looked at that follows from their ids, which are random: the same on every machine, and fair."""
 
 TAIL_DIGITS = 8
 """Last digits of an id that decide whether it is in the share."""
+
+TAILS = 16**TAIL_DIGITS
 
 
 class Profiles(Protocol):
@@ -70,12 +76,11 @@ async def what_helps_seeker(profiles: Profiles, seeker_id: str) -> WhatHelps:
     if candidate is None:
         return WhatHelps((), 0, 0)
     search = SeekerHelps(profiles.policy_of(city), candidate)
-    posts = list(profiles.ids("post", city))
-    looked_at = 0
-    async for ids in _slices(posts):
+    posts, of = await _share(profiles.ids("post", city))
+    for ids in _slices(posts):
         search.look(map(profiles.opening, ids))
-        looked_at += len(ids)
-    return WhatHelps(search.helps(), looked_at, len(posts))
+        await asyncio.sleep(0)
+    return WhatHelps(search.helps(), len(posts), of)
 
 
 async def what_helps_post(profiles: Profiles, post_id: str) -> WhatHelps:
@@ -91,22 +96,36 @@ async def what_helps_post(profiles: Profiles, post_id: str) -> WhatHelps:
     if opening is None:
         return WhatHelps((), 0, 0)
     search = PostHelps(profiles.policy_of(city), opening)
-    seekers = list(profiles.ids("seeker", city))
-    looked_at = 0
-    async for ids in _slices(seekers):
+    seekers, of = await _share(profiles.ids("seeker", city))
+    for ids in _slices(seekers):
         search.look(map(profiles.candidate, ids))
-        looked_at += len(ids)
-    return WhatHelps(search.helps(), looked_at, len(seekers))
-
-
-async def _slices(ids: list[str]) -> AsyncIterator[list[str]]:
-    """The ids that are looked at, about `SLICE` at a time; after each piece whoever is ready runs."""
-    step = SLICE * max(len(ids) // LOOKED_AT_MAX, 1)
-    for start in range(0, len(ids), step):
-        yield [id_ for id_ in ids[start : start + step] if is_looked_at(id_, len(ids))]
         await asyncio.sleep(0)
+    return WhatHelps(search.helps(), len(seekers), of)
 
 
-def is_looked_at(id_: str, of: int, most: int = LOOKED_AT_MAX) -> bool:
-    """Whether an id is in the share that is looked at: all, if there are not too many."""
-    return of <= most or int(id_[-TAIL_DIGITS:], 16) * of < most * 16**TAIL_DIGITS
+def _slices(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(ids), SLICE):
+        yield ids[start : start + SLICE]
+
+
+async def _share(ids: Iterable[str]) -> tuple[Sequence[str], int]:
+    """The ids that are looked at, and how many there are; after each piece of them whoever is ready runs.
+
+    All, if there are at most `LOOKED_AT_MAX`; else those with the lowest tails: a half of all tails, a quarter, …,
+    until they are not too many. So the share is the same whatever order the ids come in.
+    """
+    taken: list[str] = []
+    below, of = TAILS, 0
+    source = iter(ids)
+    while piece := list(islice(source, IDS_SLICE)):
+        of += len(piece)
+        taken += [id_ for id_ in piece if below == TAILS or _tail(id_) < below]
+        while len(taken) > LOOKED_AT_MAX:
+            below //= 2
+            taken = [id_ for id_ in taken if _tail(id_) < below]
+        await asyncio.sleep(0)
+    return taken, of
+
+
+def _tail(id_: str) -> int:
+    return int(id_[-TAIL_DIGITS:], 16)

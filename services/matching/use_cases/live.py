@@ -14,8 +14,9 @@ from services.matching import metrics
 from services.matching.domain import EntityKind
 from services.matching.engine import Engine
 from services.matching.errors import CatchingUp, PositionInvalid, StartingError
-from services.matching.ports import News, Noted
+from services.matching.ports import Basis, News, Noted
 from services.matching.position import StreamPosition, short
+from services.matching.use_cases.watching import Watchers
 from shared.contracts.topics import PARTITIONS, partition_of
 
 
@@ -35,6 +36,8 @@ class Part:
         is_assigned: its events come to this instance.
         is_caught_up: everything that stood on it when it was assigned is applied.
         is_changed: something was applied since the last checkpoint.
+        is_ahead: something was applied whose end is not in `offsets` yet, so that no position names what is known.
+        lost: where it stood at brokers that were lost, as text; what was known there is known still.
         owned_until_s: end of this instance's lease, on `Live.clock_s`.
         published: what was published last, by post; `None` until it was read, or after another instance published.
     """
@@ -45,6 +48,8 @@ class Part:
     is_assigned: bool = False
     is_caught_up: bool = False
     is_changed: bool = False
+    is_ahead: bool = False
+    lost: tuple[str, ...] = ()
     owned_until_s: float = -math.inf
     published: dict[str, Noted] | None = None
 
@@ -59,6 +64,7 @@ class Live:
         stands_at: instant that the rankings stand at.
         waiting: posts whose published ranking may be out of date.
         newest: latest `ce_time` taken in, by city.
+        watchers: those who are told of what is published.
         clock_s: seconds on a clock that never goes back; leases are measured on it.
     """
 
@@ -69,16 +75,46 @@ class Live:
     stands_at: datetime | None = None
     waiting: set[str] = field(default_factory=set)
     newest: dict[str, datetime] = field(default_factory=dict)
+    watchers: Watchers = field(init=False)
     _versions_awaited: dict[tuple[EntityKind, str], list[tuple[int, asyncio.Future[None]]]] = field(
         default_factory=dict
     )
+    _hands_awaited: list[asyncio.Future[None]] = field(default_factory=list)
     _positions_awaited: dict[int, list[tuple[StreamPosition, asyncio.Future[None]]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.watchers = Watchers(lambda: self.clock_s())
+
+    # --- who answers ---
+
+    def hands_changed(self) -> None:
+        """Wake whoever waits: this instance may answer for more than before."""
+        awaited, self._hands_awaited = self._hands_awaited, []
+        for future in awaited:
+            if not future.done():
+                future.set_result(None)
+
+    async def change_of_hands(self, timeout_s: float) -> None:
+        """Return when `hands_changed`, or after the time."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._hands_awaited.append(future)
+        await asyncio.wait([future], timeout=timeout_s)
+        if future in self._hands_awaited:
+            self._hands_awaited.remove(future)
 
     # --- what changes it ---
 
     def take_in(self, news: Sequence[News], ends: Mapping[tuple[str, int], int]) -> None:
-        """Bring the rankings and the position up to date, both in this one step, and wake whoever waits for them."""
+        """Bring the rankings and the position up to date, both in this one step, and wake whoever waits for them.
+
+        Where `ends` leaves a partition out, or the engine raises, nobody is answered for it until its next end comes:
+        no position would name what is known then.
+        """
         if news:
+            # The engine takes in city by city: where it refuses one, those before it have changed.
+            for number in {partition_of(item.fact.city) for item in news} & self.parts.keys():
+                part = self.parts[number]
+                part.is_ahead = bool(part.cluster_id)  # without a broker there are no positions
             with metrics.APPLY_SECONDS.time():
                 self.waiting |= self.engine.apply(item.fact for item in news)
         for item in news:
@@ -90,6 +126,7 @@ class Live:
             part = self.parts[partition]
             part.offsets[topic] = end
             part.is_changed = True
+            part.is_ahead = False
         if self._versions_awaited:
             self._wake_versions(news)
         if self._positions_awaited:
@@ -113,9 +150,9 @@ class Live:
     # --- what may be answered ---
 
     def owns(self, number: int) -> bool:
-        """Whether this instance, and no other, answers for a partition at this moment."""
+        """Whether this instance, and no other, can answer for a partition at this moment."""
         part = self.parts.get(number)
-        return part is not None and self.clock_s() < part.owned_until_s
+        return part is not None and not part.is_ahead and self.clock_s() < part.owned_until_s
 
     def check(self, city: str) -> None:
         """Let a city's answer pass; to be called after the answer was made, so that it is still valid then.
@@ -145,6 +182,19 @@ class Live:
         """Where a city's rankings stand."""
         part = self.parts.get(partition_of(city))
         return None if part is None else StreamPosition.of(part.cluster_id, part.number, part.offsets)
+
+    def lost(self, city: str) -> tuple[str, ...]:
+        """Positions at lost brokers whose events a city's rankings are made of too."""
+        part = self.parts.get(partition_of(city))
+        return () if part is None else part.lost
+
+    def basis(self, city: str) -> Basis:
+        """What a city's rankings are made of, once the engine was `moved_on`."""
+        policy, position = self.engine.policy_of(city), self.position(city)
+        if self.stands_at is None:
+            raise RuntimeError("the engine was never moved on")
+        is_exact = position is not None and not self.lost(city)
+        return Basis(self.stands_at, str(position) if is_exact else None, (policy.city, policy.version))
 
     def as_of(self, cities: Iterable[str]) -> datetime | None:
         """Moment of the latest change that the rankings of these cities show."""

@@ -9,6 +9,7 @@ from datetime import datetime
 from services.matching import metrics
 from services.matching.errors import PublishedElsewhereError
 from services.matching.ports import Noted, Published, RankingOutbox, digest_of
+from services.matching.use_cases.changes import is_over
 from services.matching.use_cases.live import Live, Part
 from shared.contracts.topics import partition_of
 
@@ -58,6 +59,10 @@ async def publish_changes(live: Live, *, outbox: RankingOutbox, now: datetime) -
             part = live.parts.get(partition_of(change.city))
             if part is not None and part.published is not None:
                 part.published[change.post_id] = Noted(change.sequence, change.digest)
+        live.watchers.tell(changes)
+        for post_id in live.watchers.posts & set(batch):
+            if is_over(live.engine, post_id):
+                live.watchers.end(post_id, "closed")
         count += len(changes)
     metrics.CHANGES_PUBLISHED.inc(count)
     return count
@@ -100,5 +105,6 @@ def _change(live: Live, post_id: str) -> Published | None:
     if city is None or part is None or part.published is None:
         return None
     last = part.published.get(post_id, Noted(0, EMPTY))
-    change = Published(post_id, city, last.sequence + 1, tuple(live.engine.ranking(post_id, PUBLISHED_TOP)))
+    top = tuple(live.engine.ranking(post_id, PUBLISHED_TOP))
+    change = Published(post_id, city, last.sequence + 1, top, live.basis(city))
     return None if change.digest == last.digest else change

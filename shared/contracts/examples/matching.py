@@ -48,6 +48,8 @@ TOLD: Told = (
                     ),
                 ),
             ),
+            position="5ac1.0d6f1c2a.2.AwEAAgEAAAAAAAAAAAE",
+            policy=matching.PolicyOf(city="*", version=1),
         ),
         at(7, "09:00"),
     ),

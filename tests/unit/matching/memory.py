@@ -12,9 +12,10 @@ from shared.runtime.mongo import StoreUnavailable
 
 
 class Outbox:
-    """A `RankingOutbox` in memory."""
+    """A `RankingOutbox` and `RankingLog` in memory."""
 
     def __init__(self) -> None:
+        self.log: dict[tuple[str, int], Published] = {}
         self.last: dict[str, Published] = {}
         self.digests: dict[str, Noted] = {}
         self.transactions: list[list[Published]] = []
@@ -28,7 +29,10 @@ class Outbox:
         }
         return notes | self.digests
 
-    async def publish(self, changes: Sequence[Published], as_of: datetime) -> None:
+    async def published(self, post_id: str, sequence: int | None = None) -> Published | None:
+        return self.last.get(post_id) if sequence is None else self.log.get((post_id, sequence))
+
+    async def publish(self, changes: Sequence[Published], at: datetime) -> None:
         if self.failure is not None:
             failure, self.failure = self.failure, None
             raise failure
@@ -37,6 +41,7 @@ class Outbox:
             known = self.digests.get(change.post_id) or self.last.get(change.post_id)
             assert change.sequence == (known.sequence if known is not None else 0) + 1
             self.last[change.post_id] = change
+            self.log[change.post_id, change.sequence] = change
             self.digests.pop(change.post_id, None)
 
 

@@ -22,7 +22,7 @@ from services.matching.domain import (
 )
 from services.matching.errors import PostUnknown, SeekerUnknown
 from services.matching.use_cases import helps
-from services.matching.use_cases.helps import SLICE, is_looked_at, what_helps_post, what_helps_seeker
+from services.matching.use_cases.helps import SLICE, what_helps_post, what_helps_seeker
 from tests.unit.matching.cities import ELSEWHERE, NOW, YANTAI, post, seeded_city, seeker
 from tests.unit.matching.wire import id_of
 
@@ -113,10 +113,8 @@ async def test_nothing_helps_who_is_gone_and_the_unknown_are_named() -> None:
 
 
 async def test_of_a_large_city_a_share_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "services.matching.use_cases.helps.is_looked_at", lambda id_, of: is_looked_at(id_, of, most=100)
-    )
     monkeypatch.setattr(helps, "LOOKED_AT_MAX", 100)
+    monkeypatch.setattr(helps, "IDS_SLICE", 64)
     rng = random.Random(5)
     many = [
         Fact("seeker", f"skr-{rng.getrandbits(128):032x}", 1, YANTAI, seeker(kinds=frozenset())) for _ in range(900)
@@ -124,8 +122,33 @@ async def test_of_a_large_city_a_share_is_looked_at(monkeypatch: pytest.MonkeyPa
     known = Known([*many, Fact("post", id_of("pst", 1), 1, YANTAI, post())])
     found = await what_helps_post(known, id_of("pst", 1))
     assert found.of == 900
-    assert 60 <= found.looked_at <= 140, "about a hundred"
+    assert 35 <= found.looked_at <= 100, "as many as may be, by halves"
     assert found.looked_at == len(known.asked) - 1
     again = Known([*reversed(many), Fact("post", id_of("pst", 1), 1, YANTAI, post())])
     await what_helps_post(again, id_of("pst", 1))
     assert set(again.asked) == set(known.asked), "the same share, whatever the order"
+
+
+async def test_others_run_while_the_ids_of_a_large_city_are_collected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(helps, "IDS_SLICE", 64)
+    known = Known([*CITY[:400], Fact("post", id_of("pst", 1), 1, YANTAI, post())])
+    taken: list[int] = []
+
+    def counted(kind: EntityKind, city: str | None = None) -> Iterable[str]:
+        for number, id_ in enumerate(sorted(known.programme.of_kind(kind)), 1):
+            taken[0] = number
+            yield id_
+
+    monkeypatch.setattr(known, "ids", counted)
+    taken.append(0)
+    seen: list[int] = []
+
+    async def other() -> None:
+        while True:
+            seen.append(taken[0])
+            await asyncio.sleep(0)
+
+    running = asyncio.create_task(other())
+    await what_helps_post(known, id_of("pst", 1))
+    running.cancel()
+    assert max(after - before for before, after in itertools.pairwise(seen)) <= 64
