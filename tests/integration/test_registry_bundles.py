@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 
-from services.registry.domain.hours import mask_of_text
 from services.registry.domain.occupancy import Occupancy
+from services.registry.domain.placements import Placement
+from services.registry.store import MongoReader
+from services.registry.vault import Vault
 from shared.runtime.auth import hash_of
 from shared.runtime.mongo import Mongo
 from shared.runtime.settings import Settings
@@ -81,16 +83,24 @@ async def instances(settings: Settings) -> AsyncIterator[list[Registry]]:
         yield [await running.enter_async_context(serving(own)) for _ in range(4)]
 
 
-async def counted(mongo: Mongo, part: str, where: str) -> Occupancy:
+async def placements(mongo: Mongo, settings: Settings) -> list[Placement]:
+    """All placements, what is sealed in them opened."""
+    assert settings.master_key_file is not None
+    reader = MongoReader(mongo.db, Vault.from_file(settings.master_key_file))
+    return await reader.page_placements(None, None, None, None, None, 1000)
+
+
+async def counted(mongo: Mongo, settings: Settings, part: str, where: str) -> Occupancy:
     """What the active placements hold of a place, counted anew."""
     held = Occupancy()
-    async for found in mongo.db["placements"].find({"active": True, part: where}):
-        held = held.taken(mask_of_text(found["hours"]))
+    for found in await placements(mongo, settings):
+        if found.ended is None and getattr(found, part) == where:
+            held = held.taken(found.hours)
     return held
 
 
 async def test_of_twenty_at_once_for_three_child_care_places_three_win_and_the_rest_hold_nothing(
-    instances: list[Registry], mongo: Mongo
+    instances: list[Registry], mongo: Mongo, settings: Settings
 ) -> None:
     registry = instances[0]
     bundled = await Bundled.at(registry, places=3, shuttle_seats=20, seats=20)
@@ -108,19 +118,20 @@ async def test_of_twenty_at_once_for_three_child_care_places_three_win_and_the_r
         ("child-care-full", ("child_care",)): 17
     }
     assert await bundled.taken() == (3, 3, 3)
-    held = await mongo.db["placements"].find().to_list(None)
-    assert {one["seeker_id"] for one in held} == winners
-    assert {(one["child_care_station_id"], one["shuttle_id"]) for one in held} == {
-        (bundled.station_id, bundled.shuttle_id)
-    }
+    held = await placements(mongo, settings)
+    assert {one.seeker_id for one in held} == winners
+    assert {(one.child_care_station_id, one.shuttle_id) for one in held} == {(bundled.station_id, bundled.shuttle_id)}
     assert await mongo.db["events"].count_documents({"topic": "placement-made"}) == 3
     for placement_id in [answer for answer, _ in answers.values() if answer.startswith("plc-")]:
         await bundled.end(placement_id)
     assert await bundled.taken() == (0, 0, 0)
-    assert await mongo.db["placements"].count_documents({"child_care_station_id": {"$exists": True}}) == 0
+    assert {one.child_care_station_id for one in await placements(mongo, settings)} == {None}
+    assert await mongo.db["placements"].count_documents({"beside": {"$exists": True}}) == 0
 
 
-async def test_many_who_come_and_go_at_once_never_exceed_a_capacity(instances: list[Registry], mongo: Mongo) -> None:
+async def test_many_who_come_and_go_at_once_never_exceed_a_capacity(
+    instances: list[Registry], mongo: Mongo, settings: Settings
+) -> None:
     registry = instances[0]
     bundled = await Bundled.at(registry, places=2, shuttle_seats=2, seats=12)
     women = [await registry.seeker() for _ in range(14)]
@@ -158,8 +169,11 @@ async def test_many_who_come_and_go_at_once_never_exceed_a_capacity(instances: l
     shuttle = await mongo.db["shuttles"].find_one({"_id": bundled.shuttle_id})
     assert station is not None
     assert shuttle is not None
-    assert station["child_care_held"] == (await counted(mongo, "child_care_station_id", bundled.station_id)).counts
-    assert shuttle["seats_held"] == (await counted(mongo, "shuttle_id", bundled.shuttle_id)).counts
+    assert (
+        station["child_care_held"]
+        == (await counted(mongo, settings, "child_care_station_id", bundled.station_id)).counts
+    )
+    assert shuttle["seats_held"] == (await counted(mongo, settings, "shuttle_id", bundled.shuttle_id)).counts
     active = await mongo.db["placements"].count_documents({"active": True})
     assert (await registry.get(f"/posts/{bundled.post_id}"))["seats_taken"] == active <= 12
     running = [held["_id"] for held in await mongo.db["placements"].find({"active": True}).to_list(None)]
@@ -246,6 +260,21 @@ async def test_what_she_took_is_for_the_personal_scope_alone(settings: Settings,
         assert "child_care_station_id" not in event
 
 
+async def test_no_document_tells_who_uses_child_care(registry: Registry, mongo: Mongo) -> None:
+    bundled = await Bundled.at(registry, places=2, shuttle_seats=2, seats=2)
+    with_child_care, _ = await bundled.take(await registry.seeker())
+    without, _ = await bundled.take(await registry.seeker(), child_care=False)
+    forms = []
+    for placement_id, station_id in ((with_child_care, bundled.station_id), (without, None)):
+        bundle = await registry.get(f"/placements/{placement_id}/bundle")
+        assert bundle["child_care_station_id"] == station_id
+        held = await mongo.db["placements"].find_one({"_id": placement_id})
+        assert held is not None
+        assert "child_care" not in str(held)
+        forms.append((sorted(held), {name: len(text) for name, text in held["beside"].items()}))
+    assert forms[0] == forms[1], "not even the length of the seal tells them apart"
+
+
 async def test_an_erasure_leaves_nothing_that_tells_of_child_care(registry: Registry, mongo: Mongo) -> None:
     bundled = await Bundled.at(registry, places=2, shuttle_seats=2, seats=2)
     seeker_id = await registry.seeker()
@@ -253,7 +282,7 @@ async def test_an_erasure_leaves_nothing_that_tells_of_child_care(registry: Regi
     await registry.done(f"/seekers/{seeker_id}/erase", {})
     held = await mongo.db["placements"].find_one({"_id": placement_id})
     assert held is not None
-    assert held.keys() & {"child_care_station_id", "shuttle_id"} == set()
+    assert held.keys() & {"child_care_station_id", "beside", "shuttle_id"} == set()
     assert await bundled.taken() == (0, 0, 0)
     everywhere = {name: documents for name, documents in (await stored(mongo)).items() if name != "stations"}
     hers = [str(document) for documents in everywhere.values() for document in documents if seeker_id in str(document)]

@@ -64,7 +64,7 @@ class Offer:
         round: which run of the post's hiring it belongs to.
         rank: her place in the ranking when it was made, from 1.
         hours: week mask of the post's hours in which she is free.
-        terms: given once she has accepted.
+        terms: given once she has accepted; from its end on without child care, which tells of her children.
         command: whose yes it is: a hash of the command's key, so that a retry is told from a second yes.
         accepting_at: when somebody last went to ask the registry; `None` once that is known to have failed.
         reason: why it was taken back, or the registry's code.
@@ -217,6 +217,7 @@ def _ended(offer: Offer, only_from: OfferState, outcome: Outcome, reason: str | 
         outcome=outcome,
         reason=reason,
         settled_at=now,
+        terms=None if offer.terms is None else replace(offer.terms, child_care=False, child_care_station_id=None),
         attendance=offer.attendance if outcome == "accepted" else None,
     )
 

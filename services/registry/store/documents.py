@@ -41,6 +41,15 @@ COLLECTIONS: dict[type[Entity], str] = {
 }
 PERSONS = "persons"
 
+BESIDE = "beside"
+"""Where a placement that runs keeps what it holds for her child, sealed: that she uses child care tells of children."""
+
+SEALED = frozenset({"child_care_station_id"})
+"""Fields that no document holds in the clear."""
+
+BESIDE_BYTES = 40
+"""Length of what is sealed: a longest id, or as many spaces. Every placement has it, with or without a place."""
+
 # A city has some hundred patterns of hours, and each is read and written thousands of times.
 _week: Codec = (lru_cache(maxsize=4096)(text_of), lru_cache(maxsize=4096)(mask_of_text))
 _day: Codec = (date.isoformat, date.fromisoformat)
@@ -81,7 +90,7 @@ def document_of(entity: Entity) -> Document:
     held: Document = {}
     for name in _NAMES[type(entity)]:
         value = getattr(entity, name)
-        if value is None:
+        if value is None or name in SEALED:
             continue
         codec = CODECS.get(name)
         held["_id" if name == "id" else name] = value if codec is None else codec[0](value)
@@ -110,6 +119,17 @@ def as_loaded(entity: Entity) -> Document:
     if isinstance(entity, Station | Shuttle | Seeker | Post | Placement):
         return {"_id": entity.id, "version": entity.version, "lock": entity.lock}
     return {"_id": entity.id, "version": entity.version}
+
+
+def bytes_of_beside(placement: Placement) -> bytes:
+    """What a placement holds for her child, to be sealed; of one length, so that the seal does not show it."""
+    return (placement.child_care_station_id or "").ljust(BESIDE_BYTES).encode("ascii")
+
+
+def beside_of_bytes(data: bytes) -> Document:
+    """The fields of a placement in such a text."""
+    station_id = data.decode("ascii").strip()
+    return {"child_care_station_id": station_id} if station_id else {}
 
 
 def bytes_of_person(person: Person) -> bytes:

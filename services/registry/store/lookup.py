@@ -10,10 +10,18 @@ from services.registry.domain.places import Community, Employer, Shuttle, Statio
 from services.registry.domain.posts import Post
 from services.registry.domain.shifts import Shift
 from services.registry.errors import PersonErased
-from services.registry.store.documents import COLLECTIONS, PERSONS, E, entity_of, person_of_bytes
+from services.registry.store.documents import (
+    BESIDE,
+    COLLECTIONS,
+    PERSONS,
+    E,
+    beside_of_bytes,
+    entity_of,
+    person_of_bytes,
+)
 from services.registry.vault import Sealed, Vault
 from shared.kernel.errors import Fault
-from shared.runtime.mongo import Database, Session
+from shared.runtime.mongo import Database, Document, Session
 
 
 class MongoLookup:
@@ -32,7 +40,15 @@ class MongoLookup:
         if not ids:
             return {}
         found = self._db[COLLECTIONS[kind]].find({"_id": {"$in": list(ids)}}, session=self._session)
-        return {held["_id"]: entity_of(kind, held) for held in await found.to_list(None)}
+        return {held["_id"]: self._entity(kind, held) for held in await found.to_list(None)}
+
+    def _entity(self, kind: type[E], held: Document) -> E:
+        """The entity in a document, with what is sealed in it."""
+        sealed = held.get(BESIDE)
+        if sealed is not None:
+            text = self._vault.open(held["seeker_id"], Sealed(sealed["wrapped_key"], sealed["ciphertext"]))
+            held = {**held, **beside_of_bytes(text)}
+        return entity_of(kind, held)
 
     async def communities(self, ids: Collection[str]) -> Mapping[str, Community]:
         return await self._by_id(Community, ids)

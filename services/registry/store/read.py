@@ -7,7 +7,7 @@ from services.registry.domain.placements import Placement
 from services.registry.domain.places import Community, Employer, Shuttle, Station
 from services.registry.domain.posts import Post
 from services.registry.domain.shifts import Shift
-from services.registry.store.documents import COLLECTIONS, E, entity_of
+from services.registry.store.documents import COLLECTIONS, E
 from services.registry.store.lookup import MongoLookup
 from services.registry.vault import Vault
 from shared.runtime.mongo import Database, Document
@@ -27,7 +27,7 @@ class MongoReader(MongoLookup):
         if after is not None:
             query["_id"] = {"$gt": after}
         found = self._db[COLLECTIONS[kind]].find(query).sort("_id", 1).limit(limit)
-        return [entity_of(kind, held) for held in await found.to_list(limit)]
+        return [self._entity(kind, held) for held in await found.to_list(limit)]
 
     async def page_communities(self, city: str | None, after: str | None, limit: int) -> list[Community]:
         return await self._page(Community, {"city": city}, after, limit)

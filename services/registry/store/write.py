@@ -11,14 +11,15 @@ from pymongo import ReplaceOne
 from services.registry.domain.placements import Placement
 from services.registry.domain.shifts import SHIFT_MAX, Shift, Stretch
 from services.registry.errors import LostRace
-from services.registry.ports import Changes
+from services.registry.ports import Changes, Entity
 from services.registry.store.documents import (
+    BESIDE,
     COLLECTIONS,
     PERSONS,
     as_loaded,
+    bytes_of_beside,
     bytes_of_person,
     document_of,
-    entity_of,
 )
 from services.registry.store.lookup import MongoLookup
 from services.registry.vault import Vault
@@ -41,7 +42,7 @@ class MongoStore(MongoLookup):
             "$or": [{"active": True}, {"ends_on": {"$gt": running_after.isoformat()}}],
         }
         found = self._db[COLLECTIONS[Placement]].find(query, session=self._session)
-        return [entity_of(Placement, held) for held in await found.to_list(None)]
+        return [self._entity(Placement, held) for held in await found.to_list(None)]
 
     async def stretches(self, placement_ids: Collection[str], start: datetime, end: datetime) -> Sequence[Stretch]:
         # The lower bound of the start lets the index stop: no shift is longer than SHIFT_MAX.
@@ -70,17 +71,25 @@ class MongoStore(MongoLookup):
         await self._seal(changes, at)
         return await self._events.append(self._transaction, changes.events, at)
 
+    def _document(self, entity: Entity) -> Document:
+        """An entity as a document; what a placement holds for her child is sealed."""
+        held = document_of(entity)
+        if isinstance(entity, Placement) and entity.ended is None:
+            sealed = self._vault.seal(entity.seeker_id, bytes_of_beside(entity))
+            held[BESIDE] = {"wrapped_key": sealed.wrapped_key, "ciphertext": sealed.ciphertext}
+        return held
+
     async def _add(self, changes: Changes) -> None:
         added: defaultdict[str, list[Document]] = defaultdict(list)
         for entity in changes.added:
-            added[COLLECTIONS[type(entity)]].append(document_of(entity))
+            added[COLLECTIONS[type(entity)]].append(self._document(entity))
         for collection, documents in added.items():
             await self._db[collection].insert_many(documents, session=self._session)
 
     async def _replace(self, changes: Changes) -> None:
         replaced: defaultdict[str, list[ReplaceOne[Document]]] = defaultdict(list)
         for was, becomes in changes.replaced:
-            replaced[COLLECTIONS[type(becomes)]].append(ReplaceOne(as_loaded(was), document_of(becomes)))
+            replaced[COLLECTIONS[type(becomes)]].append(ReplaceOne(as_loaded(was), self._document(becomes)))
         for collection, writes in replaced.items():
             result = await self._db[collection].bulk_write(writes, session=self._session)
             if result.matched_count != len(writes):
