@@ -34,8 +34,13 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
 @pytest.fixture
 def settings(engines: Engines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Settings of a service on the engines, with a database, consumer groups and checkpoints of this test alone."""
-    monkeypatch.setenv("MAMAPOST_MATCHING_CHECKPOINT_DIR", str(tmp_path / "checkpoints"))
-    key_file = tmp_path / "master.key"
+    return settings_in(tmp_path, engines, monkeypatch)
+
+
+def settings_in(folder: Path, engines: Engines, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings of a service on the engines, with a database and consumer groups of its own; its files in a folder."""
+    monkeypatch.setenv("MAMAPOST_MATCHING_CHECKPOINT_DIR", str(folder / "checkpoints"))
+    key_file = folder / "master.key"
     key_file.write_text(secrets.token_hex(32))
     return Settings(
         kafka=engines.urls.kafka,

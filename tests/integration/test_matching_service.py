@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -11,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from fastapi import FastAPI
 
@@ -179,71 +178,6 @@ async def test_events_become_rankings_that_survive_a_restart(
 
 async def _published(own: Mongo, count: int) -> bool:
     return await own.db["events"].count_documents({"topic": "ranking-changed", "published": {"$gt": 0}}) >= count
-
-
-async def test_what_is_wrong_with_a_request_is_named(fresh_broker: Engines, settings: Settings, own: Mongo) -> None:
-    async with running(settings) as (_, get):
-        await send(settings, [post_opened(1)])
-        post_id = id_of("pst", 1)
-        await get(f"/posts/{post_id}/ranking", after=f"post-opened:{post_id}:1", timeout_ms=10_000)
-
-        async def problem(path: str, **params: Any) -> tuple[int, str, list[str]]:
-            answer = await get(path, **params)
-            body = answer.json()
-            return answer.status_code, body["code"], [fault["field"] for fault in body["errors"]]
-
-        unknown = id_of("skr", 9)
-        assert await problem(f"/posts/{id_of('pst', 9)}/ranking") == (404, "post-unknown", ["post_id"])
-        assert await problem(f"/seekers/{unknown}/posts") == (404, "seeker-unknown", ["seeker_id"])
-        assert await problem(f"/posts/{post_id}/seekers/{unknown}/why") == (404, "seeker-unknown", ["seeker_id"])
-        assert await problem(f"/posts/{post_id}/ranking", limit=51) == (422, "invalid", ["limit"])
-        assert await problem("/posts/robert'); drop/ranking") == (422, "invalid", ["post_id"])
-        for bad in ("x", "post-opened::1", "course-scheduled:crs-1:1", "post-opened:pst-1:-1"):
-            assert await problem(f"/posts/{post_id}/ranking", after=bad) == (422, "position-invalid", ["after"]), bad
-        assert await problem(f"/posts/{post_id}/ranking", after="x" * 201) == (422, "invalid", ["after"])
-        late = await problem(f"/posts/{post_id}/ranking", after=f"post-opened:{post_id}:2", timeout_ms=50)
-        assert late == (503, "not-fresh-yet", [])
-        assert await problem("/rankings", cursor="nonsense") == (422, "cursor-invalid", ["cursor"])
-
-
-async def test_an_unusable_event_is_dead_lettered_and_the_rest_applied(
-    fresh_broker: Engines, settings: Settings, own: Mongo
-) -> None:
-    backwards = post_opened(2, hours=[{"day": 1, "from": "12:00", "to": "09:00"}])
-    async with running(settings) as (_, get):
-        await send(settings, [backwards])
-        await told(settings, get, [seeker_registered(1), post_opened(1)])
-        post_id = id_of("pst", 1)
-        answer = await get(f"/posts/{post_id}/ranking")
-        assert answer.status_code == 200
-        assert (await get(f"/posts/{id_of('pst', 2)}/ranking")).status_code == 404
-        assert [item["post_id"] for item in (await get("/rankings")).json()["items"]] == [post_id]
-        consumer = AIOKafkaConsumer(
-            "post-opened.dlq", bootstrap_servers=settings.kafka, auto_offset_reset="earliest", fetch_max_wait_ms=20
-        )
-        await consumer.start()
-        try:
-            letter = await asyncio.wait_for(consumer.getone(), 20)
-        finally:
-            await consumer.stop()
-        assert b"hours: to: expected a time after" in (letter.value or b"")
-
-
-async def test_pages_cover_everything_once(fresh_broker: Engines, settings: Settings, own: Mongo) -> None:
-    events = [*(seeker_registered(number) for number in range(60)), *(post_opened(number) for number in range(25))]
-    async with running(settings) as (_, get):
-        await told(settings, get, events)
-        for path, prefix, key in (("/rankings", "pst", "post_id"), ("/best-posts", "skr", "seeker_id")):
-            seen: list[str] = []
-            cursor: str | None = None
-            while True:
-                page = (await get(path, limit=7, city=YANTAI, **({"cursor": cursor} if cursor else {}))).json()
-                seen += [item[key] for item in page["items"]]
-                cursor = page.get("next")
-                if cursor is None:
-                    break
-            assert seen == [id_of(prefix, number) for number in range(25 if prefix == "pst" else 60)]
-        assert (await get("/rankings", city="441200")).json()["items"] == []
 
 
 async def test_a_ranking_is_published_with_its_note_or_not_at_all(engines: Engines, own: Mongo) -> None:

@@ -90,6 +90,8 @@ def for_client(message: Message) -> Message:
 
 
 def holder(reply: Reply) -> Send:
+    """Where an answer is sent to that is held back whole."""
+
     async def hold(message: Message) -> None:
         if message["type"] == "http.response.start":
             reply.status = message["status"]

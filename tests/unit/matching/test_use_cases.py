@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import math
-from datetime import timedelta
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 
 import pytest
 
 from services.matching import use_cases
+from services.matching.api.reader import Reader
 from services.matching.domain import Fact
+from services.matching.engine import UnknownForm
 from services.matching.errors import (
     CatchingUp,
     NotFreshYet,
@@ -137,7 +140,80 @@ async def test_a_partition_that_is_dropped_leaves_nothing(world: World) -> None:
     assert use_cases.ranking(world.live, "pst-1", NOW) != []
 
 
+async def test_nobody_is_answered_between_an_effect_and_its_position(world: World) -> None:
+    """Of a slice with two cities on one partition the first is refused by nothing, the second by the engine."""
+    part = world.live.parts[HERE]
+    part.cluster_id = "a broker"
+    world.learn(it(1), post_opened=1)
+    assert use_cases.ranking(world.live, "pst-1", NOW) == []
+    apply = world.live.engine.apply
+
+    def half(facts: Iterable[Fact]) -> set[str]:
+        apply(fact for fact in facts if fact.id != "skr-2")
+        raise UnknownForm("skills: too many")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(world.live.engine, "apply", half)
+        with pytest.raises(UnknownForm):
+            world.learn(her(1), her(2), seeker_registered=2)
+    assert world.live.engine.ranking("pst-1") != [], "the effect is there"
+    assert world.live.position(YANTAI) == StreamPosition.of("a broker", HERE, {"post-opened": 1}), "its position is not"
+    with pytest.raises(CatchingUp):
+        use_cases.ranking(world.live, "pst-1", NOW)
+    world.learn(her(1))  # one by one, as a slice is applied that failed as a whole
+    with pytest.raises(CatchingUp):
+        use_cases.ranking(world.live, "pst-1", NOW)
+    assert await world.publish() == 0, "nor is such a ranking published"
+    world.learn(seeker_registered=2)
+    assert use_cases.ranking(world.live, "pst-1", NOW) != []
+    assert await world.publish() == 1
+
+
+async def test_a_published_ranking_names_what_it_is_made_of(world: World) -> None:
+    world.learn(it(1), her(1), post_opened=4, seeker_registered=9)
+    at = NOW + timedelta(seconds=3)
+    await world.publish(at)
+    basis = world.outbox.last["pst-1"].basis
+    assert basis == Basis(at, str(world.live.position(YANTAI)), ("*", 1))
+    world.live.parts[HERE].lost = ("a position",)
+    world.learn(her(2))
+    await world.publish(at)
+    assert world.outbox.last["pst-1"].basis.position is None, "no one position names it after a broker was lost"
+
+
 # --- waiting ---
+
+
+async def test_a_reader_waits_for_the_owner_of_her_city(world: World) -> None:
+    waiting = asyncio.create_task(world.live.change_of_hands(5))
+    await asyncio.sleep(0)
+    world.live.hands_changed()
+    await waiting
+    await world.live.change_of_hands(0.01)
+    assert world.live._hands_awaited == []
+
+
+async def test_a_reader_with_an_event_is_answered_as_soon_as_her_city_has_an_owner(world: World) -> None:
+    world.learn(it(1), her(1), post_opened=1)
+    part = world.live.parts[HERE]
+    part.owned_until_s = -math.inf
+    reader = Reader(world.live, lambda: NOW)
+
+    def read(now: datetime) -> int:
+        return len(use_cases.ranking(world.live, "pst-1", now))
+
+    with pytest.raises(CatchingUp):
+        await reader.answer(None, 5_000, read)
+    with pytest.raises(CatchingUp):
+        await reader.answer("seeker-registered:skr-1:1", 20, read)
+    waiting = asyncio.create_task(reader.answer("seeker-registered:skr-1:1", 5_000, read))
+    await asyncio.sleep(0.01)
+    world.live.hands_changed()
+    await asyncio.sleep(0.01)
+    assert not waiting.done(), "something else changed hands"
+    part.owned_until_s = math.inf
+    world.live.hands_changed()
+    assert await waiting == 1
 
 
 async def test_a_reader_waits_until_the_version_is_applied(world: World) -> None:
