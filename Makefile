@@ -37,6 +37,10 @@ test: $(KERNEL) ## all tests that need only the embedded engines (TEST_ARGS="-k 
 properties: $(KERNEL) ## 10,000 generated histories of a city: after every step, rankings equal the definition
 	@MAMAPOST_EXAMPLES=10000 $(BIN)/python -m pytest tests/unit/matching/test_engine.py -k "definition_after_every_step or leave_no_trace"
 
+.PHONY: contracts-properties
+contracts-properties: $(STAMP) ## 2,000 generated changes of schemas: what the compatibility checker says is true
+	@MAMAPOST_EXAMPLES=2000 $(BIN)/python -m pytest -q tests/unit/contracts
+
 .PHONY: lint
 lint: $(STAMP) ## ruff rules, formatting, import contracts
 	@$(BIN)/ruff check .
@@ -93,6 +97,14 @@ cluster-test: $(KERNEL) ## integration tests and a small demo on a fresh cluster
 .PHONY: monitoring
 monitoring: $(KERNEL) ## a real Prometheus on running services: every panel has data, every alert fires (after `make parts`)
 	@$(BIN)/python -m pytest tests/monitoring $(TEST_ARGS)
+
+.PHONY: contracts-check
+contracts-check: $(STAMP) ## hold the event schemas against every released one, both ways; a break is shown by an event
+	@$(BIN)/mamapost contracts check
+
+.PHONY: contracts-release
+contracts-release: $(STAMP) ## add today's event schemas to the released ones, if they are compatible
+	@$(BIN)/mamapost contracts release
 
 .PHONY: venv
 venv: $(STAMP) ## create or refresh .venv (the other targets do it when needed)

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.local.errors import LocalRunError
+from mamapost.contracts.command import app as contracts
 from shared.contracts.topics import TOPICS
 from shared.runtime import logs, server
 from shared.runtime.settings import Settings
@@ -87,6 +88,8 @@ def topics(
         near = difflib.get_close_matches(name, TOPICS, n=3) or sorted(TOPICS)
         _fail(f"no topic {name}; perhaps {', '.join(near)}")
 
+
+app.add_typer(contracts, name="contracts")
 
 rank = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Rankings, from the topics alone.")
 app.add_typer(rank, name="rank")

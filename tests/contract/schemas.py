@@ -1,46 +1,16 @@
-"""The committed JSON Schemas, and a validator that reads them as other languages do."""
+"""The committed JSON Schemas, examples, and validators of them."""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator
-from datetime import date, datetime
 from functools import cache
 from typing import Any
 
-from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
 from jsonschema.protocols import Validator
 
+from mamapost.contracts.validation import validator_for
 from shared.contracts.golden import HERE
 from shared.contracts.topics import TOPICS
-
-_formats = FormatChecker(())
-
-
-@_formats.checks("date", raises=ValueError)
-def _is_date(text: object) -> bool:
-    return not isinstance(text, str) or bool(date.fromisoformat(text))
-
-
-@_formats.checks("date-time", raises=ValueError)
-def _is_instant(text: object) -> bool:
-    return not isinstance(text, str) or bool(datetime.fromisoformat(text))
-
-
-def _pattern(_validator: Any, pattern: str, text: object, _schema: Any) -> Iterator[ValidationError]:
-    """`$` as in ECMA 262, which JSON Schema means: the very end. Python's also matches before a last line break."""
-    if isinstance(text, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), text):
-        yield ValidationError("does not match the pattern")
-
-
-# 5.0 is an integer to JSON Schema; `$comment` of every schema says that ours are written without a fraction.
-_types = Draft202012Validator.TYPE_CHECKER.redefine(
-    "integer", lambda _checker, number: isinstance(number, int) and not isinstance(number, bool)
-)
-_AsElsewhere: Any = validators.extend(  # type: ignore[no-untyped-call]  # the stubs leave it out
-    Draft202012Validator, {"pattern": _pattern}, type_checker=_types
-)
 
 
 @cache
@@ -52,8 +22,7 @@ def schema_of(topic: str) -> dict[str, Any]:
 
 @cache
 def validator_of(topic: str) -> Validator:
-    validator: Validator = _AsElsewhere(schema_of(topic), format_checker=_formats)
-    return validator
+    return validator_for(schema_of(topic))
 
 
 def example_of(topic: str) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Tools that keep the contracts: is a change compatible, and releasing schemas."""
