@@ -18,6 +18,7 @@ from rich.table import Table
 
 from deploy.local.errors import LocalRunError
 from mamapost.contracts.command import app as contracts
+from mamapost.dlq.command import app as dlq
 from shared.contracts.topics import TOPICS
 from shared.runtime import logs, server
 from shared.runtime.settings import Settings
@@ -90,6 +91,7 @@ def topics(
 
 
 app.add_typer(contracts, name="contracts")
+app.add_typer(dlq, name="dlq")
 
 rank = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Rankings, from the topics alone.")
 app.add_typer(rank, name="rank")

@@ -23,6 +23,9 @@ from shared.runtime.logs import logger
 DETAIL_MAX = 500
 """Characters of a detail: enough for five field paths."""
 
+REPLAYS_HEADER = "mamapost_replays"
+"""Header of a message that was sent again: how often. Its dead letter repeats the number: no loop goes unseen."""
+
 _log = logger(__name__)
 
 Record: TypeAlias = ConsumerRecord[bytes, bytes]
@@ -41,6 +44,12 @@ class Rejected:
     reason: Reason
     detail: str
     attempts: int = 1
+
+
+def replays_of(headers: Sequence[tuple[str, bytes | None]]) -> int:
+    """How often a message was sent again; 0 where nothing, or nothing sensible, is said of it."""
+    said = next((value for name, value in headers if name == REPLAYS_HEADER), None) or b""
+    return int(said) if len(said) <= 4 and said.isdigit() else 0
 
 
 class DeadLetters:
@@ -92,6 +101,7 @@ class DeadLetters:
                 "reason": item.reason,
                 "detail": item.detail[:DETAIL_MAX],
                 "attempts": item.attempts,
+                "replays": replays_of(item.record.headers),
                 "origin": {
                     "topic": item.record.topic,
                     "partition": item.record.partition,

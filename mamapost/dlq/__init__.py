@@ -1,0 +1,1 @@
+"""Dead letters as a tool: what was set aside, why, and sending it again."""
