@@ -69,8 +69,15 @@ bench-peers: $(STAMP) ## install the peers that bench-matching measures beside o
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[bench]'
 
 .PHONY: contracts
-contracts: $(STAMP) ## write the golden JSON Schemas anew from the event models
+contracts: $(STAMP) ## write golden JSON Schemas, AsyncAPI and the page of events anew from the event models
 	@$(BIN)/python -m shared.contracts.golden --write
+	@$(BIN)/python -m tests.contract.test_asyncapi --write
+	@$(BIN)/python -m tests.contract.test_docs --write
+
+.PHONY: asyncapi-check
+asyncapi-check: ## judge docs/asyncapi.yaml with the official parser (needs Node and the npm registry)
+	@npm install --silent --no-audit --no-fund --ignore-scripts --prefix var/asyncapi @asyncapi/parser@3.6.3
+	@node tests/contract/asyncapi.mjs var/asyncapi docs/asyncapi.yaml
 
 .PHONY: dashboards
 dashboards: $(STAMP) ## write Grafana's dashboards anew from deploy/monitoring

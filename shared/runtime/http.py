@@ -7,9 +7,11 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import cache
 from types import MappingProxyType
 from typing import Annotated, Any
 
+import orjson
 from fastapi import Depends, FastAPI, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -22,6 +24,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as AsgiScope
 
+from shared.contracts import asyncapi
 from shared.kernel.errors import Fault, Kind, ServiceError
 from shared.runtime import metrics
 from shared.runtime.auth import Forbidden, Holder, Scope, Tokens, Unauthorized
@@ -130,12 +133,23 @@ def create_app(
             response.status_code = 503
         return parts
 
+    @app.get("/asyncapi.json", tags=["contracts"], response_class=Response)
+    def events() -> Response:
+        """AsyncAPI 3.0 of the events of all services."""
+        return Response(_asyncapi(), media_type="application/vnd.aai.asyncapi+json;version=3.0.0")
+
     @app.get("/metrics", tags=["health"], response_class=Response)
     async def prometheus() -> Response:
         """Metrics for Prometheus."""
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return app
+
+
+@cache
+def _asyncapi() -> bytes:
+    """Made when it is first asked for, in a thread of its own: it takes most of a second."""
+    return orjson.dumps(asyncapi.document())
 
 
 def needs(scope: Scope) -> Any:
