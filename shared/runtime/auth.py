@@ -1,9 +1,9 @@
 """Bearer tokens with scopes.
 
 The tokens file holds one token a line: `<sha-256 of the token, hex> <name of the holder> <scope>[,<scope>...]`, and
-after it, where the token is not for ever, the moment it ends: `2027-01-01T00:00:00+08:00`. Only the hash is kept, so a
-leaked file opens nothing. Without a tokens file a service refuses to start, unless it listens
-on loopback only.
+after it, where the token is not for ever, the moment it ends: `2027-01-01T00:00:00+08:00`, and where it is not for all
+cities, those it is for: `cities=370600,370700`. Only the hash is kept, so a leaked file opens nothing. Without a tokens
+file a service refuses to start, unless it listens on loopback only.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ restricted topics, which name a pseudonym together with earnings or hours."""
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 
-_LINE = "expected `<sha-256> <name> <scope>[,<scope>] [<end, RFC 3339 with an offset>]`"
+_LINE = "expected `<sha-256> <name> <scope>[,<scope>] [<end, RFC 3339 with an offset>] [cities=<code>[,<code>]]`"
+
+_CITIES = re.compile(r"cities=([1-9][0-9]{5}(?:,[1-9][0-9]{5})*)")
 
 TOKENS_MAX = 10_000
 """Lines of a tokens file: one a holder; a city has some hundred."""
@@ -31,11 +33,12 @@ TOKENS_MAX = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who a token was given to, and for what."""
+    """Who a token was given to, and for what; no cities: for all."""
 
     name: str
     scopes: frozenset[Scope]
     expires_at: datetime | None = None
+    cities: frozenset[str] | None = None
 
 
 class Unauthorized(ServiceError):
@@ -107,12 +110,20 @@ def _read(file: Path) -> dict[str, Holder]:
         if not line.strip() or line.startswith("#"):
             continue
         parts = line.split()
+        cities = _CITIES.fullmatch(parts[-1])
+        if cities is not None:
+            parts.pop()
         if len(parts) not in (3, 4) or not _HASH.fullmatch(parts[0]):
             raise ValueError(f"{file}:{number}: {_LINE}")
         scopes = frozenset(scope for scope in known if scope in parts[2].split(","))
         if len(scopes) != len(set(parts[2].split(","))):
             raise ValueError(f"{file}:{number}: {_LINE}")
-        holders[parts[0]] = Holder(parts[1], scopes, _end(parts[3], f"{file}:{number}") if len(parts) == 4 else None)
+        holders[parts[0]] = Holder(
+            parts[1],
+            scopes,
+            _end(parts[3], f"{file}:{number}") if len(parts) == 4 else None,
+            None if cities is None else frozenset(cities[1].split(",")),
+        )
     return holders
 
 

@@ -27,6 +27,7 @@ from shared.messaging.events import EventLog
 from shared.messaging.feed import Feed, Place, Record
 from shared.runtime import metrics
 from shared.runtime.auth import Forbidden, Holder
+from shared.runtime.cities import CityForbidden
 from shared.runtime.http import needs
 from shared.runtime.logs import logger
 from shared.runtime.mongo import Mongo, StoreUnavailable
@@ -225,6 +226,8 @@ def feeds(service: str, mongo: Mongo, events: EventLog, on_defect: Callable[[], 
         found = desk.topic(topic)
         if found.access == "restricted" and "restricted" not in holder.scopes:
             raise Forbidden(f"{topic} is restricted: this needs a token with the scope `restricted`")
+        if holder.cities is not None:
+            raise CityForbidden("a feed holds the events of all cities, and this token holds for some only")
         return Reading(topic, holder, request.app.state.stopping)
 
     async def open_stream(

@@ -26,7 +26,7 @@ from starlette.types import Scope as AsgiScope
 
 from shared.contracts import asyncapi
 from shared.kernel.errors import Fault, Kind, ServiceError
-from shared.runtime import metrics
+from shared.runtime import cities, metrics
 from shared.runtime.auth import Forbidden, Holder, Scope, Tokens, Unauthorized
 from shared.runtime.logs import logger
 from shared.runtime.mongo import is_unavailable, unavailable
@@ -153,7 +153,8 @@ def _asyncapi() -> bytes:
 
 
 def needs(scope: Scope) -> Any:
-    """Dependency that lets a request pass only with a token of the scope: `dependencies=[needs("write")]`."""
+    """Dependency that lets a request pass only with a token of the scope, and for the cities that the request names:
+    `dependencies=[needs("write")]`. `request.state.holder` is the token's holder from then on."""
 
     async def check(
         request: Request, authorization: Annotated[str | None, Header(include_in_schema=False)] = None
@@ -162,6 +163,8 @@ def needs(scope: Scope) -> Any:
         holder = tokens.holder(authorization)
         if scope not in holder.scopes:
             raise Forbidden(f"this needs a token with the scope `{scope}`")
+        await cities.check(request, holder)
+        request.state.holder = holder
         return holder
 
     return Depends(check)

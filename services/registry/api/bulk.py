@@ -14,8 +14,10 @@ from services.registry.api.desk import Desk
 from services.registry.api.uploads import CSV, NDJSON, ROWS_MAX, Columns, rows_of
 from services.registry.errors import RegistryError, RowInvalid
 from services.registry.ports import RegistryStore
+from services.registry.use_cases.commands import RegisterSeeker
 from services.registry.use_cases.rows import Outcome
 from shared.contracts.envelope import Envelope
+from shared.runtime.cities import hold_to
 from shared.runtime.commands import Accepted
 
 Command = TypeVar("Command", bound=BaseModel)
@@ -64,9 +66,13 @@ async def run_bulk(
     """Run an upload in one transaction and answer 200 with the report.
 
     Raises:
-        BulkUnreadable, BulkTooLarge: nothing was stored.
+        BulkUnreadable, BulkTooLarge, CityForbidden: nothing was stored.
     """
     rows = rows_of(request.headers.get("content-type", ""), await request.body(), model, columns)
+    hold_to(
+        request.state.holder,
+        [(f"rows.{number}.city", row.city) for number, row in enumerate(rows, 1) if isinstance(row, RegisterSeeker)],
+    )
     good = [row for row in rows if not isinstance(row, RowInvalid)]
 
     async def work(store: RegistryStore, now: datetime) -> BulkReport:

@@ -84,7 +84,12 @@ class Busy(ServiceError):
     retryable: ClassVar[bool] = True
 
 
-TOKENS = {"reads": "read", "writes": "read,write", "opens": "read,write,personal"}
+TOKENS = {
+    "reads": "read",
+    "writes": "read,write",
+    "opens": "read,write,personal",
+    "yantai": "read,write cities=370600,370700",
+}
 
 
 class Served:
@@ -121,6 +126,18 @@ async def serve(settings: Settings) -> AsyncIterator[Served]:
     async def bulk(request: Request) -> dict[str, int]:
         served.bodies.append(await request.body())
         return {"bytes": len(served.bodies[-1])}
+
+    @router.get("/seekers", dependencies=[needs("read")])
+    async def list_seekers(city: str | None = None) -> dict[str, str | None]:
+        return {"city": city}
+
+    @router.get("/months", dependencies=[needs("read")])
+    async def list_of_no_city() -> dict[str, str]:
+        return {}
+
+    @router.get("/cities/{city}/policies", dependencies=[needs("read")])
+    async def policies(city: str) -> dict[str, str]:
+        return {"city": city}
 
     @router.get("/seekers/{seeker_id}/posts", dependencies=[needs("read")])
     async def posts(seeker_id: str, limit: Annotated[int, Query(ge=1, le=20)] = 20) -> dict[str, int]:

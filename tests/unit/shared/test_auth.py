@@ -27,6 +27,18 @@ def test_a_holder_has_the_scopes_of_the_line(file: Path) -> None:
     assert tokens.holder("bearer other").scopes == {"personal"}
 
 
+def test_a_token_of_some_cities_names_them_last(file: Path) -> None:
+    file.write_text(
+        f"{hash_of(SECRET)} county read cities=370600\n"
+        f"{hash_of('other')} county read 2999-01-01T00:00:00Z cities=370600,370700\n"
+    )
+    tokens = Tokens(file, host="127.0.0.1")
+    assert tokens.holder(f"Bearer {SECRET}").cities == frozenset({"370600"})
+    other = tokens.holder("Bearer other")
+    assert other.cities == frozenset({"370600", "370700"})
+    assert other.expires_at is not None
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -44,6 +56,12 @@ def test_a_holder_has_the_scopes_of_the_line(file: Path) -> None:
         f"{hash_of(SECRET)[:-1]} hr-system read",
         f"{hash_of(SECRET)[:-1]}g hr-system read",
         f"{hash_of(SECRET).upper()} hr-system read",
+        f"{hash_of(SECRET)} hr-system cities=370600",
+        f"{hash_of(SECRET)} hr-system read cities=",
+        f"{hash_of(SECRET)} hr-system read cities=yantai",
+        f"{hash_of(SECRET)} hr-system read cities=370600,",
+        f"{hash_of(SECRET)} hr-system read cities=070600",
+        f"{hash_of(SECRET)} hr-system read cities=370600 2027-01-01T00:00:00Z",
     ],
 )
 def test_a_bad_line_is_named_and_not_repeated(file: Path, line: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -116,6 +117,52 @@ class TestTokens:
         for answer in answers:
             if answer.status_code == 403:
                 problem_of(answer, 403, "forbidden")
+
+    @pytest.mark.parametrize(
+        ("path", "is_allowed"),
+        [
+            ("/seekers?city=370600", True),
+            ("/seekers?city=370700", True),
+            ("/seekers?city=370200", False),
+            ("/seekers?city=370600&city=370200", False),
+            ("/seekers?city=", False),
+            ("/seekers", False),
+            ("/months", False),
+            ("/months?city=370600", False),  # it would show all months of all cities
+            ("/cities/370600/policies", True),
+            ("/cities/370200/policies", False),
+            ("/seekers/skr-1/posts", True),
+        ],
+    )
+    async def test_a_token_of_some_cities_reads_these(self, guarded_app: Served, path: str, is_allowed: bool) -> None:
+        answer = await guarded_app.client.get(path, headers={"authorization": "Bearer yantai"})
+        if is_allowed:
+            assert answer.status_code == 200
+        else:
+            faults = problem_of(answer, 403, "city-forbidden")["errors"]
+            assert faults
+            assert all(fault == {"field": "city", "expected": "one of 370600, 370700"} for fault in faults)
+
+    @pytest.mark.parametrize("city", ["370200", "", 370600, None, ["370600"], {"370600": 1}])
+    async def test_a_token_of_some_cities_commands_these(self, guarded_app: Served, city: Any) -> None:
+        bearer = {"authorization": "Bearer yantai"}
+        refused = await guarded_app.client.post("/seekers", json=GOOD | {"city": city}, headers=bearer)
+        problem_of(refused, 403, "city-forbidden")
+        twice = json.dumps(GOOD)[:-1] + ', "city": "370200"}'
+        refused = await guarded_app.post("/seekers", twice, **bearer)
+        problem_of(refused, 403, "city-forbidden")
+        assert guarded_app.bodies == []
+        assert (await guarded_app.client.post("/seekers", json=GOOD, headers=bearer)).status_code == 200
+
+    @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b'"370600"'])
+    async def test_what_is_no_command_stays_a_fault_of_form(self, guarded_app: Served, body: bytes) -> None:
+        for kind in ("application/json", "text/plain"):
+            held, free = [
+                await guarded_app.post("/seekers", body, **{"authorization": f"Bearer {token}", "content-type": kind})
+                for token in ("yantai", "writes")
+            ]
+            assert held.status_code in (400, 422)
+            assert (held.status_code, held.content) == (free.status_code, free.content)
 
     async def test_a_stranger_learns_nothing_of_the_form_of_a_command(self, guarded_app: Served) -> None:
         problem_of(await guarded_app.post("/seekers", b"{}"), 401, "unauthorized")
