@@ -64,6 +64,10 @@ bench: $(KERNEL) ## measure (BENCH_ARGS=...)
 bench-matching: $(KERNEL) ## measure matching beside its peers (BENCH_ARGS="--quick --json out.json")
 	@$(BIN)/python -m bench.matching $(BENCH_ARGS)
 
+.PHONY: bench-revenue
+bench-revenue: $(STAMP) ## measure accruals, settlement and verification (BENCH_ARGS="--quick --json out.json")
+	@$(BIN)/python -m bench.revenue $(BENCH_ARGS)
+
 .PHONY: bench-peers
 bench-peers: $(STAMP) ## install the peers that bench-matching measures beside ours (DuckDB, Polars, a PostgreSQL client)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[bench]'

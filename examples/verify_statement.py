@@ -11,8 +11,8 @@ import hashlib
 import re
 import sys
 
-LINE = "entry_id,shift_id,revision,worked_day,kind,agreement_id,agreement_version,base_fen,rate_bp,amount_fen_e4"
-HEADER = ["record", *LINE.split(","), "value"]
+LINE = "record,entry_id,shift_id,revision,worked_day,kind,agreement_id,agreement_version"
+HEADER = [*LINE.split(","), "before_fen", "base_fen", "rate_bp", "amount_fen_e4", "value"]
 TOTALS = "settlement_id,city,employer_id,community_id,month,entries,base_fen,sum_fen_e4,carry_in_fen_e4,amount_fen"
 TOTALS = [*TOTALS.split(","), "carry_out_fen_e4"]
 WHOLE = re.compile(r"-?(0|[1-9][0-9]*)")
@@ -35,7 +35,9 @@ def read_line(line, seen):
     expect(amount == base * rate, f"{base} fen × {rate} bp = {base * rate}, not {amount}")
     expect(base * {"accrual": 1, "reversal": -1}.get(line["kind"], 0) > 0, f"{line['kind']!r} of {base} fen")
     cause = f"{line['kind']}|{line['shift_id']}|{revision}"
-    expect(line["entry_id"] == "ent-" + hashlib.sha256(cause.encode()).hexdigest()[:32], "entry_id is not of its shift")
+    causes = [cause, *(f"{cause}|{part}" for part in range(1, 11) if line["before_fen"])]  # a line for each tier
+    ids = ["ent-" + hashlib.sha256(one.encode()).hexdigest()[:32] for one in causes]
+    expect(line["entry_id"] in ids, "entry_id is not of its shift")
     expect(line["entry_id"] not in seen, f"{line['entry_id']} stands twice")
     seen[line["entry_id"]] = line["worked_day"]
     return base, amount
@@ -81,9 +83,7 @@ def verify(content, told_hash, carried):
     except ValueError as error:
         raise ValueError(f"line {number}: {error}") from None
     digest = hashlib.sha256(content).hexdigest()
-    expect(
-        told_hash in ("", digest), f"every line is right, but its hash is {digest}, not {told_hash}: another statement"
-    )
+    expect(told_hash in ("", digest), f"all lines are right, but hash is {digest}, not {told_hash}: another statement")
     return f"{totals['month']}, {sums['entries']} lines, {totals['amount_fen']} fen, hash {digest}"
 
 

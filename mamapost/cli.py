@@ -19,6 +19,7 @@ from rich.table import Table
 from deploy.local.errors import LocalRunError
 from mamapost.contracts.command import app as contracts
 from mamapost.dlq.command import app as dlq
+from services.revenue.domain.statements import exact_yuan
 from shared.contracts.topics import TOPICS
 from shared.runtime import logs, server
 from shared.runtime.settings import Settings
@@ -185,6 +186,60 @@ def cluster_run(command: Annotated[list[str], typer.Argument(help="Program and a
     except LocalRunError as error:
         _fail(str(error))
     raise typer.Exit(code)
+
+
+ledger = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The ledger of rebates.")
+app.add_typer(ledger, name="ledger")
+
+
+@ledger.command("verify")
+def ledger_verify(
+    city: Annotated[str | None, typer.Option(help="Division code; default: every city that has a ledger.")] = None,
+    mongo: Annotated[str | None, typer.Option(help="Database; default MAMAPOST_MONGO.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for other programs.")] = False,
+) -> None:
+    """Read the ledger again from its first entry: chain, debits = credits, balances, agreements, settlements, events.
+
+    Ends with 1 when something is wrong.
+    """
+    from pymongo.errors import PyMongoError
+
+    from mamapost.ledger import verify
+
+    settings = Settings() if mongo is None else Settings(mongo=mongo)
+    screen = Console(stderr=True)
+    try:
+        with screen.status("reading the ledger") as status:
+            done = verify(
+                settings, city, lambda at, read, total: status.update(f"{at}: {read:,} of {total:,} entries read")
+            )
+    except PyMongoError as error:
+        _fail(f"the database did not answer ({type(error).__name__})")
+    wrong = sum(len(audit.findings) for audit in done.audits)
+    if as_json:
+        rows = [
+            {
+                "city": audit.city,
+                "entries": audit.entries,
+                "head_hash": audit.kept.head.hash,
+                "debits_fen_e4": audit.debits_fen_e4,
+                "credits_fen_e4": audit.credits_fen_e4,
+                "findings": [finding._asdict() for finding in audit.findings],
+            }
+            for audit in done.audits
+        ]
+        print(json.dumps({"ok": not wrong, "seconds": round(done.seconds, 3), "cities": rows}, indent=2))
+    else:
+        table = Table("city", "entries", "debits, yuan", "credits, yuan", "findings", box=None, pad_edge=False)
+        for audit in done.audits:
+            sums = (exact_yuan(amount) for amount in (audit.debits_fen_e4, audit.credits_fen_e4))
+            table.add_row(audit.city, f"{audit.entries:,}", *sums, str(len(audit.findings) or "none"))
+        Console().print(table)
+        for audit in done.audits:
+            for finding in audit.findings:
+                print(f"{audit.city}: {finding.rule} at {finding.where}")
+    if wrong:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -257,4 +257,5 @@ How to replay it:
 6. Before a stage with `"awaits": "rebates"`, wait until `GET /ledger/entries` of revenue lists an accrual for the last
    revision of every shift whose last command says `accrues` (and, where only an earlier revision does, the reversal of
    that one). A month is closed by its settlement: what comes later belongs to the next.
+   Before one with `"awaits": "settlements"`, wait until `GET /settlements/{id}/progress` of each says `settled`.
 """

@@ -23,7 +23,7 @@ Service = Literal["registry", "training", "revenue"]
 Holder = Literal["desk", "approver"]
 """Whose token a stage is sent with; money is spent by two."""
 
-Awaits = Literal["rebates"]
+Awaits = Literal["rebates", "settlements"]
 """What must have come to pass before a stage begins; see `Stage.awaits`."""
 
 REF_PATTERN = r"[a-z]+:[0-9]+"
@@ -84,7 +84,7 @@ class Stage:
     Attributes:
         awaits: `rebates`: before the first command, wait until revenue's ledger holds the accrual of every command so
             far that says `accrues` (of a shift corrected since: the accrual of the last revision, or the reversal of
-            the last one that accrued).
+            the last one that accrued). `settlements`: wait until every settlement that was ordered is entered.
         holder: who sends the commands.
     """
 

@@ -9,11 +9,12 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from services.revenue import metrics
-from services.revenue.api import commands, funds, reads, statements
+from services.revenue.api import commands, funds, reads, settling, statements
 from services.revenue.api.desk import Desk
 from services.revenue.config import RevenueSettings
-from services.revenue.handlers import CONSUMED, Ledger, Releaser, Verifier
-from services.revenue.store import MongoFigures, MongoLedger, MongoReads, at_one_moment, ensure_indexes
+from services.revenue.handlers import CONSUMED, Ledger, Releaser, Settler, Verifier
+from services.revenue.store import MongoFigures, MongoLedger, MongoOrders, MongoReads, at_one_moment, ensure_indexes
+from shared.contracts import fast
 from shared.kernel.clock import Clock, system_clock
 from shared.kernel.ids import new_id
 from shared.messaging.bus import Bus
@@ -53,7 +54,8 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     counted = MongoFigures(mongo.db)
     figures = Figures(lambda: counted.read(clock()), metrics.FIGURES, clock, own.figures_interval_s)
     verifier = Verifier(lambda: at_one_moment(mongo), clock, own.revenue_verify_interval_s)
-    bus.consume(CONSUMED, ledger.apply)
+    settler = Settler(ledger, MongoOrders(mongo.db, clock), events)
+    bus.consume(CONSUMED, ledger.apply, fast.decode)
     desk = Desk(
         runner=runner,
         turn=ledger.turn,
@@ -70,7 +72,7 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
         await readiness.prepare()
         await bus.start()
         async with asyncio.TaskGroup() as tasks:
-            for part in (releaser, figures, verifier):
+            for part in (releaser, settler, figures, verifier):
                 tasks.create_task(part.run())
 
     @asynccontextmanager
@@ -90,5 +92,7 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     for rooms in (commands, funds, reads, statements):
         for router in rooms.routers(desk):
             app.include_router(router)
+    for router in settling.routers(desk, ledger.preview, settler.wake):
+        app.include_router(router)
     app.include_router(feeds(SERVICE, mongo, events, readiness.broken))
     return app

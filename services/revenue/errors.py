@@ -34,9 +34,17 @@ class PartiesApart(RevenueError):
 
 
 class AgreementOverlaps(RevenueError):
-    """A version of the same pair already covers one of the days."""
+    """A version of the same pair already covers one of the days, or shifts were accrued under the one that this would
+    end."""
 
     code: ClassVar[str] = "agreement-overlaps"
+    kind: ClassVar[Kind] = "conflict"
+
+
+class AgreementGap(RevenueError):
+    """Days between this version and the next one of the same pair would be under no agreement."""
+
+    code: ClassVar[str] = "agreement-gap"
     kind: ClassVar[Kind] = "conflict"
 
 
@@ -72,6 +80,42 @@ class EarlierMonthOpen(RevenueError):
     """An earlier month of the pair has entries that are not settled; its remainder must be carried first."""
 
     code: ClassVar[str] = "earlier-month-open"
+    kind: ClassVar[Kind] = "conflict"
+
+
+class SettlementRunning(RevenueError):
+    """A month of the pair is closed and being settled; what was asked for has to wait for that."""
+
+    code: ClassVar[str] = "settlement-running"
+    kind: ClassVar[Kind] = "conflict"
+    retryable: ClassVar[bool] = True
+
+
+class TotalsDiffer(RevenueError):
+    """The lines of a closed month do not sum up to the totals kept beside the ledger, so it cannot be settled."""
+
+    code: ClassVar[str] = "totals-differ"
+    kind: ClassVar[Kind] = "conflict"
+
+
+class ReversalInvalid(RevenueError):
+    """A settlement is not reversed without a reason."""
+
+    code: ClassVar[str] = "reversal-invalid"
+    kind: ClassVar[Kind] = "invalid"
+
+
+class AlreadyReversed(RevenueError):
+    """A settlement is reversed once."""
+
+    code: ClassVar[str] = "already-reversed"
+    kind: ClassVar[Kind] = "conflict"
+
+
+class LaterMonthClosed(RevenueError):
+    """A later month of the pair was settled with the remainder of this one; that settlement is reversed first."""
+
+    code: ClassVar[str] = "later-month-closed"
     kind: ClassVar[Kind] = "conflict"
 
 

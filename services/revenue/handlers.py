@@ -1,4 +1,4 @@
-"""What revenue does by itself: accrue the shifts that come, and release those that waited."""
+"""What revenue does by itself: accrue the shifts that come, release those that waited, carry out settlements."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from typing import cast
 
 from services.revenue import metrics
 from services.revenue.domain.accrual import Shift
 from services.revenue.domain.agreements import Agreement
-from services.revenue.ports import LedgerReads, LedgerSnapshot, LedgerStore, Party
+from services.revenue.domain.settlements import Order, Tally
+from services.revenue.errors import TotalsDiffer
+from services.revenue.ports import LedgerReads, LedgerSnapshot, LedgerStore, Orders, Party
 from services.revenue.use_cases.accrue import accrue_shifts, release_waiting
+from services.revenue.use_cases.settle import Preview, SettleMonth, preview_month, settle_month, tally_month
 from services.revenue.use_cases.verify import verify_ledger
 from shared.contracts.envelope import Envelope
 from shared.contracts.fields import Event
@@ -30,6 +34,9 @@ RELEASE_LOOK_S = 30.0
 
 RETRY_S = 5.0
 """Pause before a verification is tried again that the database interrupted."""
+
+SETTLE_LOOK_S = 10.0
+"""How often an instance looks for settlements that another one began and did not live to finish."""
 
 _log = logger(__name__)
 
@@ -71,6 +78,30 @@ class Ledger:
             metrics.ENTRIES.labels(kind).inc(count)
         by_id = {envelope.id: envelope for envelope in batch}
         return [Refusal(by_id[shift.event_id], reason) for shift, reason in refused]
+
+    async def preview(self, command: SettleMonth) -> Preview:
+        """The dry run of a settlement."""
+
+        async def work(session: Session) -> Preview:
+            return await preview_month(command, store=self._store(session), now=self._clock())
+
+        return await self._mongo.transaction(work)
+
+    async def settle(self, order: Order, tally: Tally) -> bool:
+        """Enter a settlement; `False` if another instance was faster.
+
+        Raises:
+            TotalsDiffer
+        """
+
+        async def work(session: Session) -> Envelope | None:
+            return await settle_month(order, tally, store=self._store(session), now=self._clock())
+
+        async with self.turn:
+            entered = await self._mongo.transaction(work)
+        if entered is not None:
+            metrics.ENTRIES.labels("settlement").inc()
+        return entered is not None
 
     async def release(self, agreement: Agreement) -> None:
         """Post all shifts that wait for an agreement, some at a time, each time in one transaction."""
@@ -145,20 +176,70 @@ class Verifier:
             await asyncio.sleep(self._interval_s)
 
 
+class Settler:
+    """Carries out the settlements that were ordered, one after the other.
+
+    Whatever becomes of an instance, its orders stay: another one, or the same after its restart, reads the lines again.
+    """
+
+    def __init__(self, ledger: Ledger, orders: Orders, events: EventLog) -> None:
+        self._ledger = ledger
+        self._orders = orders
+        self._events = events
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look now."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Look at once, when woken, and now and then; ends by being cancelled."""
+        while True:
+            self._woken.clear()
+            try:
+                for order in await self._orders.pending():
+                    await self._carry_out(order)
+            except Exception as error:
+                if not (isinstance(error, StoreUnavailable) or is_unavailable(error)):
+                    raise
+                _log.warning("settlements will go on later", cause=type(error).__name__)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), SETTLE_LOOK_S)
+
+    async def _carry_out(self, order: Order) -> None:
+        if not await self._orders.claim(order.settlement_id):
+            return
+        _log.info("settling", settlement_id=order.settlement_id, month=order.month, entries=order.entries)
+
+        async def progress(read: int) -> None:
+            await self._orders.report(order.settlement_id, read)
+
+        tally = await tally_month(self._orders.lines(order), progress)
+        try:
+            await self._ledger.settle(order, tally)
+        except TotalsDiffer as error:
+            metrics.COMMANDS.labels("settle-month", error.code).inc()
+            _log.error("a settlement stopped", settlement_id=order.settlement_id, reason=str(error))
+            await self._orders.fail(order.settlement_id, str(error))
+        self._events.wake()
+
+
 def party_of(event: Event) -> Party | None:
-    """The employer or community that an event tells of."""
-    if isinstance(event, EmployerRegistered):
-        return Party("employer", event.employer_id, event.city, event.version)
-    if isinstance(event, CommunityRegistered):
-        return Party("community", event.community_id, event.city, event.version)
+    """The employer or community that an event tells of; it may be a model or the struct that stands in for one."""
+    if event.topic == EmployerRegistered.topic:
+        employer = cast(EmployerRegistered, event)
+        return Party("employer", employer.employer_id, employer.city, employer.version)
+    if event.topic == CommunityRegistered.topic:
+        community = cast(CommunityRegistered, event)
+        return Party("community", community.community_id, community.city, community.version)
     return None
 
 
 def shift_of(envelope: Envelope) -> Shift | None:
-    """What the ledger needs of a `shift-completed`."""
-    event = envelope.event
-    if not isinstance(event, ShiftCompleted):
+    """What the ledger needs of a `shift-completed`, as a model or as a struct."""
+    if envelope.event.topic != ShiftCompleted.topic:
         return None
+    event = cast(ShiftCompleted, envelope.event)
     return Shift(
         shift_id=event.shift_id,
         revision=event.revision,

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from services.revenue.domain.accrual import BookKey, BookTotals, Shift, Standing
 from services.revenue.domain.agreements import Agreement, Pair
 from services.revenue.domain.audit import Kept
 from services.revenue.domain.funds import Fund, Receipt, Spending, SpendingRequest
 from services.revenue.domain.ledger import Entry, Head, Link
-from services.revenue.domain.settlements import Account, Settlement
+from services.revenue.domain.settlements import Account, Line, Order, Settlement
 from shared.contracts.envelope import Envelope
 from shared.contracts.fields import Event
+from shared.kernel.errors import Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +28,32 @@ class Party:
     version: int
 
 
+class Signature(NamedTuple):
+    """Who signed for a party, an office and never a person, and on which day."""
+
+    office: str
+    signed_on: date
+
+
 @dataclass(frozen=True, slots=True)
 class Signatories:
-    """The offices that signed: names of organisations, never of persons."""
+    """The three that signed."""
 
-    federation: str
-    employer: str
-    community: str
+    federation: Signature
+    employer: Signature
+    community: Signature
+
+    def by_party(self) -> dict[str, Signature]:
+        """The three, by what they are."""
+        return {"federation": self.federation, "employer": self.employer, "community": self.community}
+
+    def faults(self, today: date) -> list[Fault]:
+        """What is wrong with the days of the signatures; empty if nothing is."""
+        return [
+            Fault(f"signed_on.{party}", f"a day not after today, {today}")
+            for party, signature in self.by_party().items()
+            if signature.signed_on > today
+        ]
 
 
 class LedgerStore(Protocol):
@@ -73,8 +93,12 @@ class LedgerStore(Protocol):
 
     async def standing(self, shift_ids: Collection[str]) -> dict[str, Standing]: ...
 
-    async def open_bases(self, pairs: Collection[Pair]) -> dict[BookKey, int]:
-        """Sum of bases of each book that is not settled, fen."""
+    async def bases(self, pairs: Collection[Pair], worked_months: Collection[str]) -> dict[BookKey, int]:
+        """Sum of bases, fen, of each book of these pairs that is not settled or was worked in one of these months."""
+        ...
+
+    async def last_day_accrued(self, agreement_id: str) -> date | None:
+        """The latest day worked of all that was ever accrued under an agreement."""
         ...
 
     async def save_shifts(self, standing: Mapping[str, Standing], suspense: Mapping[str, Shift | None]) -> None:
@@ -100,15 +124,37 @@ class LedgerStore(Protocol):
         ...
 
     async def settlement_of(self, pair: Pair, month: str) -> str | None:
-        """Id of the settlement of a month."""
+        """Id of the settlement of a month, ordered or entered, that was not reversed."""
         ...
 
-    def rebates(self, pair: Pair, month: str) -> AsyncIterator[Entry]:
-        """Accruals and reversals posted into a month, in ledger order."""
+    async def open_books(self, pair: Pair, month: str) -> dict[BookKey, BookTotals]:
+        """Totals of a month that is not settled."""
+        ...
+
+    async def count_waiting(self, pair: Pair, month: str) -> int:
+        """Shifts in suspense of a pair, worked in this month or before."""
+        ...
+
+    async def add_order(self, order: Order) -> None:
+        """Close a month: its pair's account says that it is being settled."""
+        ...
+
+    async def order(self, settlement_id: str) -> Order | None:
+        """A settlement that was ordered and is not entered yet."""
         ...
 
     async def add_settlement(self, settlement: Settlement) -> None:
-        """Store it and close its month: the pair's account moves on, its book is settled."""
+        """Store it: its order is carried out, the pair's account moves on, the month's books are settled."""
+        ...
+
+    async def settlement(self, settlement_id: str) -> Settlement | None: ...
+
+    async def settlement_before(self, pair: Pair, month: str) -> Settlement | None:
+        """The last settlement of an earlier month that was not reversed."""
+        ...
+
+    async def reopen(self, settlement: Settlement, account: Account, reason: str) -> None:
+        """Store a settlement as reversed; the month's books are open, and the pair stands where it stood before."""
         ...
 
     async def fund(self, community_id: str) -> Fund | None:
@@ -136,6 +182,42 @@ class LedgerStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a settlement stands that was ordered.
+
+    Attributes:
+        read: lines read so far.
+        failure: why it stopped; it is not tried again before somebody has looked.
+    """
+
+    order: Order
+    read: int
+    failure: str | None
+
+
+class Orders(Protocol):
+    """Ordered settlements, outside of transactions."""
+
+    async def pending(self) -> list[Order]:
+        """Those that nobody carries out at this moment and that have not failed, oldest first."""
+        ...
+
+    async def claim(self, settlement_id: str) -> bool:
+        """Take one for some seconds, unless another instance has it."""
+        ...
+
+    async def report(self, settlement_id: str, read: int) -> None:
+        """Tell how many lines were read, and keep the order for some seconds more."""
+        ...
+
+    async def fail(self, settlement_id: str, why: str) -> None: ...
+
+    def lines(self, order: Order) -> AsyncIterator[Line]:
+        """The lines of a closed month, in ledger order."""
+        ...
+
+
 class LedgerSnapshot(Protocol):
     """The whole ledger at one moment, for verification."""
 
@@ -145,6 +227,10 @@ class LedgerSnapshot(Protocol):
 
     def chain(self, city: str) -> AsyncIterator[Link]:
         """All links of a city by number."""
+        ...
+
+    async def told(self, entry_ids: Sequence[str]) -> Sequence[str]:
+        """The entry of each `rebate-accrued` event that tells of one of these."""
         ...
 
 
@@ -159,10 +245,15 @@ class Signed:
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """Something that came into a fund or left it."""
+    """Something that came into a fund or left it.
+
+    Attributes:
+        is_reversal: of the settlement.
+    """
 
     seq: int
     source: Settlement | Spending
+    is_reversal: bool = False
 
 
 class LedgerReads(Protocol):
@@ -184,6 +275,14 @@ class LedgerReads(Protocol):
 
     async def latest_agreement(self, pair: Pair) -> Signed | None:
         """The newest version of a pair."""
+        ...
+
+    async def progress(self, settlement_id: str) -> Progress | None:
+        """An order that is not carried out yet."""
+        ...
+
+    async def books_worked(self, pair: Pair, worked_month: str) -> dict[BookKey, BookTotals]:
+        """Totals of what was worked in a month, whichever month it was posted into."""
         ...
 
     def statement_lines(self, settlement: Settlement) -> AsyncIterator[Entry]:

@@ -17,6 +17,7 @@ from shared.contracts.fields import (
     Instant,
     Month,
     OpenId,
+    Payload,
     PseudonymId,
     RateBp,
     Sha256,
@@ -33,6 +34,13 @@ class RevenueEvent(Event):
     source: ClassVar[str] = "revenue"
 
 
+class AgreementTier(Payload):
+    """A marginal rate: of the part of a month's base above an amount."""
+
+    from_fen: Fen
+    rate_bp: RateBp
+
+
 class AgreementSigned(RevenueEvent):
     """Federation, employer and community agreed on a rebate."""
 
@@ -45,9 +53,16 @@ class AgreementSigned(RevenueEvent):
     employer_id: OpenId
     community_id: OpenId
     base: Annotated[Literal["wages", "output"], OPEN]
-    rate_bp: RateBp
+    rate_bp: Annotated[RateBp, Field(description="Of a month's base; with `tiers`, of its first part.")]
+    tiers: Annotated[
+        tuple[AgreementTier, ...] | None,
+        Field(min_length=1, max_length=10, description="Further marginal rates, ascending; absent: the rate is flat."),
+    ] = None
     valid_from: Day
-    valid_until: Annotated[Day | None, Field(description="Last valid day; absent: until further notice.")] = None
+    valid_until: Annotated[
+        Day | None,
+        Field(description="Last valid day; absent: until further notice, which a later version gives by beginning."),
+    ] = None
     signed_at: Instant
 
 
@@ -69,12 +84,36 @@ class RebateAccrued(RevenueEvent):
     agreement_version: Version
     base_fen: Annotated[SignedFen, PSEUDONYMOUS]
     rate_bp: RateBp
+    before_fen: Annotated[
+        Fen | None,
+        PSEUDONYMOUS,
+        Field(
+            description="Under tiers: the agreement's base of the month worked before this line. A base that crosses "
+            "tiers has a line for each."
+        ),
+    ] = None
     amount_fen_e4: Annotated[
         SignedFenE4, PSEUDONYMOUS, Field(description="`base_fen × rate_bp`, exact, in fen × 10 000.")
     ]
     month: Annotated[Month, Field(description="The month that the entry is posted into.")]
     worked_month: Annotated[Month, Field(description="The month in which the shift was worked.")]
     accrued_at: Instant
+
+
+class MonthClosed(RevenueEvent):
+    """A settlement was ordered: this month, and every one before it, takes no further line of this pair."""
+
+    topic: ClassVar[str] = "month-closed"
+    entity: ClassVar[str] = "settlement_id"
+
+    settlement_id: OpenId
+    version: Version = 1
+    community_id: OpenId
+    employer_id: OpenId
+    city: City
+    month: Month
+    entries: Annotated[Count, Field(description="Lines that the settlement will sum.")]
+    closed_at: Instant
 
 
 class RebateSettled(RevenueEvent):
@@ -95,6 +134,23 @@ class RebateSettled(RevenueEvent):
     entries: Count
     statement_hash: Annotated[Sha256, Field(description="SHA-256 of the statement's canonical CSV.")]
     settled_at: Instant
+
+
+class SettlementReversed(RevenueEvent):
+    """A settlement was undone: its amount left the fund, and its month is open again."""
+
+    topic: ClassVar[str] = "settlement-reversed"
+    entity: ClassVar[str] = "settlement_id"
+
+    settlement_id: OpenId
+    version: Version = 1
+    community_id: OpenId
+    employer_id: OpenId
+    city: City
+    month: Month
+    amount_fen: Annotated[SignedFen, Field(description="What was settled and is taken back.")]
+    statement_hash: Annotated[Sha256, Field(description="Of the statement that no longer holds.")]
+    reversed_at: Instant
 
 
 class SpendingRequested(RevenueEvent):

@@ -122,7 +122,9 @@ TOPICS: dict[str, Topic] = {
         _record(matching.OfferSettled, "restricted"),
         _state(revenue.AgreementSigned),
         _record(revenue.RebateAccrued, "restricted"),
+        _record(revenue.MonthClosed),
         _record(revenue.RebateSettled),
+        _record(revenue.SettlementReversed),
         _record(revenue.SpendingRequested),
         _record(revenue.FundSpent),
     )

@@ -154,7 +154,7 @@ def test_the_rule_rests_on_what_the_models_hold() -> None:
     assert {"post-opened.pay.fen", "post-opened.hours"} <= known
     assert earnings_or_hours_of(TOPICS["shift-completed"].event) >= {"minutes", "wage_fen", "base_fen", "pieces"}
     assert earnings_or_hours_of(TOPICS["placement-made"].event) == {"hours"}
-    assert earnings_or_hours_of(TOPICS["rebate-accrued"].event) == {"base_fen", "amount_fen_e4"}
+    assert earnings_or_hours_of(TOPICS["rebate-accrued"].event) == {"base_fen", "before_fen", "amount_fen_e4"}
 
 
 def test_who_lives_where_and_is_free_when_is_told_on_a_restricted_topic_only() -> None:

@@ -26,7 +26,7 @@ from shared.runtime.auth import hash_of
 from shared.runtime.mongo import Mongo
 from shared.runtime.settings import Settings
 from tests.integration.serving import Client, served, without_broker
-from tests.integration.town import NOW, Town, envelopes
+from tests.integration.town import NOW, Town, envelopes, settle
 
 HOLDERS = {"desk": "read,write", "approver": "read,write", "auditor": "read,personal"}
 
@@ -101,7 +101,7 @@ async def desks(guarded: tuple[Settings, dict[str, str]], mongo: Mongo) -> Async
         await ledger.apply(envelopes(town.parties()))
         await made.desk.accepted("/agreements", town.terms())
         await ledger.apply(envelopes([town.shift(wage_fen=12_500)]))
-        await made.desk.accepted("/settlements", town.month("2026-03"))
+        await settle(made.desk, town.month("2026-03"))
         yield made
 
 

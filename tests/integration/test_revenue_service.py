@@ -28,7 +28,7 @@ from shared.runtime.settings import Settings
 from tests.conftest import eventually
 from tests.events import YANTAI
 from tests.integration.serving import Client, producing, served, without_broker
-from tests.integration.town import NOW, WORKED, Town, envelopes
+from tests.integration.town import NOW, WORKED, Town, envelopes, is_settled, settle
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ async def test_from_shift_to_fund(fresh_broker: Engines, settings: Settings, mon
         await eventually(lambda: lines(revenue, 4), "two accruals, a reversal and a new accrual stand")
         assert await suspended(revenue, 0)
 
-        settlement = (await revenue.accepted("/settlements", town.month("2026-03")))["id"]
+        settlement = await settle(revenue, town.month("2026-03"))
         statement = await revenue.http.get(f"/settlements/{settlement}/statement", headers={"Accept": "text/csv"})
         [settled] = await revenue.all("/settlements", month="2026-03")
         assert hashlib.sha256(statement.content).hexdigest() == settled["statement_hash"]
@@ -107,7 +107,8 @@ async def test_from_shift_to_fund(fresh_broker: Engines, settings: Settings, mon
 
         async def published() -> bool:
             topics = Counter([d["topic"] async for d in mongo.db["events"].find({"published": {"$gt": 0}})])
-            return topics == {"agreement-signed": 1, "rebate-accrued": 4, "rebate-settled": 1}
+            once = {"agreement-signed": 1, "month-closed": 1, "rebate-settled": 1}
+            return topics == {**once, "rebate-accrued": 4}
 
         await eventually(published, "every event is on its topic, once")
 
@@ -148,7 +149,8 @@ async def test_a_lost_database_in_the_middle_leaves_nothing_behind(
     """Each write of the batch fails in turn; then nothing stands, and the same batch comes again and stands once."""
     await revenue.accepted("/agreements", town.terms())
     batch = envelopes([town.shift(), town.shift(wage_fen=0, base_fen=1), *town.parties()])
-    for step in ("append", "add_to_books", "publish", "save_shifts"):
+    steps = ("note_parties", "lock", "standing", "accounts", "agreements", "bases")
+    for step in (*steps, "append", "add_to_books", "publish", "save_shifts"):
 
         async def fails(*_args: Any, **_kwargs: Any) -> None:
             raise AutoReconnect("the connection was lost")
@@ -215,14 +217,19 @@ async def test_settling_while_shifts_come_loses_none(revenue: Client, ledger: Le
         for _ in range(10):
             await ledger.apply(envelopes([town.shift() for _ in range(5)]))
 
-    async def settle() -> int:
+    async def order() -> int:
         while (response := await revenue.post("/settlements", town.month("2026-03"))).status_code == 503:
             pass
         return response.status_code
 
-    _, status = await asyncio.gather(come(), settle())
+    _, status = await asyncio.gather(come(), order())
     assert status == 201
-    await revenue.accepted("/settlements", town.month("2026-04"))
+
+    async def entered() -> bool:
+        return len(await revenue.all("/settlements")) == 1
+
+    await eventually(entered, "the settlement is entered")
+    await settle(revenue, town.month("2026-04"))
     settled = await revenue.all("/settlements")
     assert sum(settlement["entries"] for settlement in settled) == 50
     assert sum(settlement["sum_fen_e4"] for settlement in settled) == 50 * 6_000 * 800
@@ -234,10 +241,9 @@ async def test_a_month_is_settled_once_by_a_crowd(revenue: Client, ledger: Ledge
     await ledger.apply(envelopes([town.shift()]))
     answers = await asyncio.gather(*(revenue.post("/settlements", town.month("2026-03")) for _ in range(6)))
     assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 5}
-    [settlement] = await revenue.all("/settlements")
-    assert all(
-        settlement["settlement_id"] in answer.json()["detail"] for answer in answers if answer.status_code == 409
-    )
+    [settlement_id] = [answer.json()["id"] for answer in answers if answer.status_code == 201]
+    assert all(settlement_id in answer.json()["detail"] for answer in answers if answer.status_code == 409)
+    await eventually(lambda: is_settled(revenue, settlement_id), "the settlement is entered")
     await healthy(mongo)
 
 
@@ -299,7 +305,7 @@ async def test_what_else_is_refused(revenue: Client, town: Town) -> None:
 async def test_tampering_in_the_database_is_found(revenue: Client, ledger: Ledger, mongo: Mongo, town: Town) -> None:
     await revenue.accepted("/agreements", town.terms())
     await ledger.apply(envelopes([town.shift(), town.shift(), town.shift(started_at=WORKED + timedelta(days=31))]))
-    await revenue.accepted("/settlements", town.month("2026-03"))
+    await settle(revenue, town.month("2026-03"))
     assert (await revenue.get("/ledger/verify"))["ok"]
     entry = await mongo.db["entries"].find_one({"seq": 2})
     assert entry

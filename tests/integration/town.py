@@ -10,7 +10,9 @@ from shared.contracts.envelope import Envelope
 from shared.contracts.fields import Event
 from shared.contracts.registry import CommunityRegistered, EmployerRegistered, ShiftCompleted
 from shared.kernel.ids import new_id
+from tests.conftest import eventually
 from tests.events import YANTAI
+from tests.integration.serving import Client
 
 NOW = datetime(2026, 5, 4, 1, 0, tzinfo=UTC)
 WORKED = datetime(2026, 3, 9, 0, 30, tzinfo=UTC)
@@ -73,3 +75,14 @@ class Town:
 
 def envelopes(events: Sequence[Event]) -> list[Envelope]:
     return [Envelope(new_id("event"), NOW, event) for event in events]
+
+
+async def settle(revenue: Client, body: dict[str, Any]) -> str:
+    """Order a settlement and wait for it."""
+    settlement_id = str((await revenue.accepted("/settlements", body))["id"])
+    await eventually(lambda: is_settled(revenue, settlement_id), "the settlement is entered")
+    return settlement_id
+
+
+async def is_settled(revenue: Client, settlement_id: str) -> bool:
+    return bool((await revenue.get(f"/settlements/{settlement_id}/progress"))["state"] == "settled")

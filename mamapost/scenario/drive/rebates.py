@@ -1,10 +1,12 @@
-"""Waits until revenue has heard of all shifts: a settlement closes the month; what comes later belongs to the next."""
+"""Waits for revenue: until it has heard of all shifts (a settlement closes the month; what comes later belongs to the
+next), and until the settlements are entered, which funds spend from."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 
 from mamapost.scenario.drive.sending import Sender, Undelivered
 
@@ -67,4 +69,25 @@ async def await_lines(sender: Sender, wanted: set[Line], timeout_s: float) -> No
         elif time.monotonic() > until:
             raise Undelivered("revenue", f"{len(missing)} of {len(wanted)} rebates", "not in the ledger", timeout_s)
         else:
+            await asyncio.sleep(POLL_S)
+
+
+async def await_settlements(sender: Sender, settlement_ids: Sequence[str], timeout_s: float) -> None:
+    """Ask for the progress of settlements until all are entered.
+
+    Args:
+        timeout_s: for each of them.
+
+    Raises:
+        Undelivered: one is not entered by then, or revenue did not answer.
+    """
+    for settlement_id in settlement_ids:
+        until = time.monotonic() + timeout_s
+        while (answer := await sender.get(f"/settlements/{settlement_id}/progress", {})).document.get(
+            "state"
+        ) != "settled":
+            if answer.status != 200 or time.monotonic() > until:
+                raise Undelivered(
+                    "revenue", f"the settlement {settlement_id}", f"{answer.status} {answer.document}", timeout_s
+                )
             await asyncio.sleep(POLL_S)

@@ -13,7 +13,7 @@ import httpx
 import orjson
 
 from mamapost.scenario.drive.journal import Accepted, Journal, Refused, StageReport
-from mamapost.scenario.drive.rebates import Rebates, await_lines
+from mamapost.scenario.drive.rebates import Rebates, await_lines, await_settlements
 from mamapost.scenario.drive.sending import DEADLINE_S, TIMEOUT, Answer, Lanes, Sender, Undelivered, fields_of
 from mamapost.scenario.model import Command, Refusal, Scenario, Stage
 from mamapost.scenario.references import Unresolved, resolve, resolve_path
@@ -80,12 +80,19 @@ async def drive(
             report = StageReport(stage.name, stage.service)
             filled.stages[stage.name] = report
             sender = Sender(stage.service, lanes[stage.service, stage.holder], deadline_s, _counting(report))
+            started = time.monotonic()
             if stage.awaits == "rebates":
-                started = time.monotonic()
                 await await_lines(sender, rebates.lines(), deadline_s)
-                report.waited_s = time.monotonic() - started
+            elif stage.awaits == "settlements":
+                await await_settlements(sender, _settlements(filled), deadline_s)
+            report.waited_s = time.monotonic() - started if stage.awaits is not None else 0.0
             await _Play(stage, run_key, sender, filled, rebates, on_progress).play(concurrency)
     return filled
+
+
+def _settlements(journal: Journal) -> list[str]:
+    """Ids of the settlements that were ordered."""
+    return [entity_id for ref, entity_id in journal.ids.items() if ref.startswith("settlement:")]
 
 
 def _connecting(

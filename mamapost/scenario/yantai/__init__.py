@@ -224,7 +224,7 @@ class _Yantai:
         approved = [
             Command(f"{command.ref}/approve", f"/spending-requests/@{command.ref}/approve", {}) for command in asked
         ]
-        yield Stage("spendings", "revenue", tuple(approved), holder="approver")
+        yield Stage("spendings", "revenue", tuple(approved), awaits="settlements", holder="approver")
         outsider = next((one for one in self.communities if not one.pilot), None)
         bad = refusals.settlement_singles(self.bad, pairs, outsider, self.funds, self.month)
         yield Stage("bad-settlements", "revenue", tuple(bad))

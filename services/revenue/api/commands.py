@@ -1,4 +1,4 @@
-"""Routes that change something: sign and settle."""
+"""Routes that change the terms: sign."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.revenue.api.desk import Desk
-from services.revenue.domain.agreements import Pair
-from services.revenue.ports import Signatories
-from services.revenue.use_cases.settle import SettleMonth, settle_month
+from services.revenue.domain.agreements import TIERS_MAX, Tier
+from services.revenue.ports import Signatories, Signature
 from services.revenue.use_cases.sign import SignAgreement, sign_agreement
-from shared.contracts.fields import Month
+from shared.kernel.clock import civil_day
 from shared.kernel.ids import ID_PATTERN
 from shared.runtime.commands import Accepted
 from shared.runtime.routers import writing
@@ -38,29 +37,40 @@ class SignatoriesBody(Body):
     community: Office
 
 
+class SignedOnBody(Body):
+    """On which days they signed; absent: on the day of the command."""
+
+    federation: date
+    employer: date
+    community: date
+
+
+class TierBody(Body):
+    """A marginal rate."""
+
+    from_fen: Annotated[Whole, Field(description="The part of a month's base above this amount has this rate.")]
+    rate_bp: Whole
+
+
 class AgreementBody(Body):
     """What the three parties agreed on."""
 
     employer_id: EntityId
     community_id: EntityId
     base: Literal["wages", "output"]
-    rate_bp: Annotated[Whole, Field(description="500..1500 basis points, 5 % to 15 %.")]
+    rate_bp: Annotated[Whole, Field(description="500..1500 basis points, 5 % to 15 %; with tiers, of the first part.")]
+    tiers: Annotated[
+        list[TierBody], Field(max_length=TIERS_MAX, description="Further marginal rates by monthly base, ascending.")
+    ] = []
     valid_from: date
     valid_until: Annotated[date | None, Field(description="Last valid day; absent: until further notice.")] = None
     signatories: SignatoriesBody
-
-
-class SettlementBody(Body):
-    """Which month of which pair to close."""
-
-    employer_id: EntityId
-    community_id: EntityId
-    month: Month
+    signed_on: SignedOnBody | None = None
 
 
 def routers(desk: Desk) -> list[APIRouter]:
     """The routers of commands."""
-    return [_agreements(desk), _settlements(desk)]
+    return [_agreements(desk)]
 
 
 def _agreements(desk: Desk) -> APIRouter:
@@ -69,6 +79,8 @@ def _agreements(desk: Desk) -> APIRouter:
     @write.post("/agreements", status_code=201, response_model=Accepted)
     async def sign(request: Request, body: AgreementBody) -> Response:
         """Sign an agreement. It is never edited; shifts that waited for it are accrued with it."""
+        today = civil_day(desk.clock())
+        signed_on = body.signed_on or SignedOnBody(federation=today, employer=today, community=today)
         command = SignAgreement(
             employer_id=body.employer_id,
             community_id=body.community_id,
@@ -76,7 +88,12 @@ def _agreements(desk: Desk) -> APIRouter:
             rate_bp=body.rate_bp,
             valid_from=body.valid_from,
             valid_until=body.valid_until,
-            signatories=Signatories(**body.signatories.model_dump()),
+            signatories=Signatories(
+                federation=Signature(body.signatories.federation, signed_on.federation),
+                employer=Signature(body.signatories.employer, signed_on.employer),
+                community=Signature(body.signatories.community, signed_on.community),
+            ),
+            tiers=tuple(Tier(tier.from_fen, tier.rate_bp) for tier in body.tiers),
         )
         response = await desk.run(
             request,
@@ -85,21 +102,5 @@ def _agreements(desk: Desk) -> APIRouter:
         )
         desk.look_for_releases()
         return response
-
-    return write
-
-
-def _settlements(desk: Desk) -> APIRouter:
-    write = writing("settlements")
-
-    @write.post("/settlements", status_code=201, response_model=Accepted)
-    async def settle(request: Request, body: SettlementBody) -> Response:
-        """Settle a month of an employer at a community: sum once, round once, close it and all before it."""
-        command = SettleMonth(Pair(body.employer_id, body.community_id), body.month)
-        return await desk.run(
-            request,
-            "settle-month",
-            lambda store, now: settle_month(command, store=store, now=now, new_id=desk.new_id),
-        )
 
     return write

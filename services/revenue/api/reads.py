@@ -10,13 +10,12 @@ from services.revenue import metrics
 from services.revenue.api.desk import Desk
 from services.revenue.api.funds import number_of
 from services.revenue.api.statements import known_settlement
+from services.revenue.api.terms import AgreementView, agreement_view
 from services.revenue.api.views import (
-    AgreementView,
     EntryView,
     SettlementView,
     SuspendedView,
     VerificationView,
-    agreement_view,
     entry_view,
     settlement_view,
     suspended_view,

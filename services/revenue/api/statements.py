@@ -125,8 +125,8 @@ async def _statement(reads: LedgerReads, settlement: Settlement, *, is_public: b
     signed = await reads.latest_agreement(settlement.pair)
     return Statement(
         settlement=settlement,
-        employer=signed.signatories.employer if signed else settlement.pair.employer_id,
-        community=signed.signatories.community if signed else settlement.pair.community_id,
+        employer=signed.signatories.employer.office if signed else settlement.pair.employer_id,
+        community=signed.signatories.community.office if signed else settlement.pair.community_id,
         groups=summary.public_groups() if is_public else summary.groups(),
         lines=lines,
         is_public=is_public,

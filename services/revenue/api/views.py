@@ -10,58 +10,12 @@ from pydantic import BaseModel, Field
 from services.revenue.domain.accrual import Shift
 from services.revenue.domain.audit import Audit
 from services.revenue.domain.funds import Fund, SpendingRequest
-from services.revenue.domain.ledger import Entry, Link
+from services.revenue.domain.ledger import Entry, EntryKind, Link
 from services.revenue.domain.settlements import Settlement
 from services.revenue.domain.statements import Statement
-from services.revenue.ports import Movement, Signed
+from services.revenue.ports import Movement
 from shared.kernel.clock import month_of
 from shared.runtime.pages import Page
-
-
-class SignatoriesView(BaseModel):
-    """The offices that signed."""
-
-    federation: str
-    employer: str
-    community: str
-
-
-class AgreementView(BaseModel):
-    """One signed version."""
-
-    agreement_id: str
-    version: Annotated[int, Field(description="Ordinal among the agreements of this employer and this community.")]
-    city: str
-    employer_id: str
-    community_id: str
-    base: Literal["wages", "output"]
-    rate_bp: int
-    valid_from: date
-    valid_until: Annotated[date | None, Field(description="Last valid day; absent: until further notice.")] = None
-    signatories: SignatoriesView
-    signed_at: datetime
-
-
-def agreement_view(signed: Signed) -> AgreementView:
-    """An agreement as it is answered."""
-    agreement = signed.agreement
-    return AgreementView(
-        agreement_id=agreement.agreement_id,
-        version=agreement.version,
-        city=agreement.city,
-        employer_id=agreement.pair.employer_id,
-        community_id=agreement.pair.community_id,
-        base=agreement.base,
-        rate_bp=agreement.rate_bp,
-        valid_from=agreement.valid_from,
-        valid_until=agreement.valid_until,
-        signatories=SignatoriesView(
-            federation=signed.signatories.federation,
-            employer=signed.signatories.employer,
-            community=signed.signatories.community,
-        ),
-        signed_at=signed.signed_at,
-    )
 
 
 class SettlementView(BaseModel):
@@ -80,6 +34,7 @@ class SettlementView(BaseModel):
     carry_out_fen_e4: int
     statement_hash: Annotated[str, Field(description="SHA-256 of the statement as CSV.")]
     settled_at: datetime
+    reversed_at: Annotated[datetime | None, Field(description="Present: it was undone, and counts no more.")] = None
 
 
 def settlement_view(settlement: Settlement) -> SettlementView:
@@ -97,6 +52,7 @@ def settlement_view(settlement: Settlement) -> SettlementView:
         carry_out_fen_e4=settlement.carry_out_fen_e4,
         statement_hash=settlement.statement_hash,
         settled_at=settlement.settled_at,
+        reversed_at=settlement.reversed_at,
     )
 
 
@@ -110,6 +66,7 @@ class LineView(BaseModel):
     kind: Literal["accrual", "reversal"]
     agreement_id: str
     agreement_version: int
+    before_fen: Annotated[int | None, Field(description="Under tiers: the month's base before this line.")] = None
     base_fen: int
     rate_bp: int
     amount_fen_e4: int
@@ -134,6 +91,7 @@ def line_view(entry: Entry) -> LineView:
         kind="accrual" if entry.kind == "accrual" else "reversal",
         agreement_id=rebate.agreement_id,
         agreement_version=rebate.agreement_version,
+        before_fen=rebate.before_fen,
         base_fen=rebate.base_fen,
         rate_bp=rebate.rate_bp,
         amount_fen_e4=entry.amount_fen_e4,
@@ -191,7 +149,7 @@ class EntryView(BaseModel):
     seq: int
     prev_hash: str
     hash: str
-    kind: Literal["accrual", "reversal", "settlement", "spending"]
+    kind: EntryKind
     posted_at: datetime
     month: Annotated[str, Field(description="The month that the entry is posted into.")]
     employer_id: str | None = None
@@ -206,6 +164,7 @@ class EntryView(BaseModel):
     worked_month: str | None = None
     agreement_id: str | None = None
     agreement_version: int | None = None
+    before_fen: int | None = None
     base_fen: int | None = None
     rate_bp: int | None = None
 
@@ -235,15 +194,16 @@ def entry_view(link: Link) -> EntryView:
         worked_month=month_of(rebate.worked_day) if rebate else None,
         agreement_id=rebate.agreement_id if rebate else None,
         agreement_version=rebate.agreement_version if rebate else None,
+        before_fen=rebate.before_fen if rebate else None,
         base_fen=rebate.base_fen if rebate else None,
         rate_bp=rebate.rate_bp if rebate else None,
     )
 
 
 class MovementView(BaseModel):
-    """Something that came into a fund (`settlement`) or left it (`spending`)."""
+    """Something that came into a fund (`settlement`) or left it (`spending`, `settlement-reversal`)."""
 
-    kind: Literal["settlement", "spending"]
+    kind: Literal["settlement", "settlement-reversal", "spending"]
     at: datetime
     amount_fen: Annotated[int, Field(description="As it changes the balance: a spending is negative.")]
     settlement_id: str | None = None
@@ -259,10 +219,11 @@ def movement_view(movement: Movement) -> MovementView:
     """A settlement or a spending, signed as it changes the balance."""
     source = movement.source
     if isinstance(source, Settlement):
+        reversed_at = source.reversed_at if movement.is_reversal else None
         return MovementView(
-            kind="settlement",
-            at=source.settled_at,
-            amount_fen=source.amount_fen,
+            kind="settlement" if reversed_at is None else "settlement-reversal",
+            at=reversed_at or source.settled_at,
+            amount_fen=source.amount_fen if reversed_at is None else -source.amount_fen,
             settlement_id=source.settlement_id,
             employer_id=source.pair.employer_id,
             month=source.month,

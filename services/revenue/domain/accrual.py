@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from typing import Any, Literal, NamedTuple
 
-from services.revenue.domain.agreements import Agreement, Pair, agreement_on
+from services.revenue.domain.agreements import Agreement, Pair, Slice, Timeline
 from services.revenue.domain.ledger import Entry, Rebate, entry_id_of, rebate_postings
 from services.revenue.domain.months import next_month
 from shared.kernel.clock import month_of
 from shared.kernel.money import FEN_MAX, accrue_e4
 
-BookKey = tuple[Pair, str]
-"""One month of one pair: what a settlement will sum."""
+
+class BookKey(NamedTuple):
+    """What running totals are kept of: one month of one pair, by the month worked and the agreement.
+
+    Attributes:
+        month: that the entries are posted into; what a settlement sums.
+        worked_month: earlier than `month` where a shift was told or corrected late.
+    """
+
+    pair: Pair
+    month: str
+    worked_month: str
+    agreement_id: str
+
+
+Volume = tuple[str, str]
+"""An agreement and a month worked: what marginal tiers count the base of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +66,28 @@ class Shift:
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 
+class Accrued(NamedTuple):
+    """What was accrued on a revision of a shift, to be reversed by the next one."""
+
+    pair: Pair
+    worked_day: date
+    agreement_id: str
+    base_fen: int
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """What stands of a shift: its latest applied revision and that revision's effect.
 
     Attributes:
-        accrual: the entry that stands, to be reversed by the next revision; `None` if nothing was owed, or not yet.
+        accrued: `None` if nothing was owed, or not yet.
         suspended: waits for an agreement that covers its day.
     """
 
     revision: int
     digest: str
     city: str
-    accrual: Entry | None = None
+    accrued: Accrued | None = None
     suspended: bool = False
 
 
@@ -72,9 +98,9 @@ class Desk:
     Shifts are taken one after the other, so the entries do not depend on how the events were cut into batches.
 
     Attributes:
-        agreements: all versions of each pair that a shift names.
-        settled_through: last settled month of each pair that has one; it and all before it are closed.
-        base_fen: sum of bases of each book, to keep a month within what an event can tell (`FEN_MAX`).
+        agreements: all versions of each pair that a shift names, or that something stands under.
+        closed_through: last closed month of each pair that has one; it and all before it take nothing any more.
+        base_fen: sum of bases of each book that is open or counts for tiers.
         standing: what stands of the shifts named, changed as they are taken.
         entries: to be posted, in order.
         changed: shifts whose standing changed.
@@ -83,12 +109,24 @@ class Desk:
 
     now: datetime
     agreements: Mapping[Pair, Sequence[Agreement]]
-    settled_through: Mapping[Pair, str]
-    base_fen: dict[BookKey, int]
+    closed_through: Mapping[Pair, str]
+    base_fen: Mapping[BookKey, int]
     standing: dict[str, Standing]
     entries: list[Entry] = field(default_factory=list)
     changed: set[str] = field(default_factory=set)
     suspense: dict[str, Shift | None] = field(default_factory=dict)
+    _months: Counter[tuple[Pair, str]] = field(init=False)
+    _volumes: Counter[Volume] = field(init=False)
+    _timelines: dict[Pair, Timeline] = field(init=False)
+    _by_id: dict[str, Agreement] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._months, self._volumes = Counter(), Counter()
+        for key, base in self.base_fen.items():
+            self._months[key.pair, key.month] += base
+            self._volumes[key.agreement_id, key.worked_month] += base
+        self._timelines = {pair: Timeline(versions) for pair, versions in self.agreements.items()}
+        self._by_id = {one.agreement_id: one for versions in self.agreements.values() for one in versions}
 
     def take(self, shift: Shift) -> str | None:
         """Take one revision of a shift: reverse what stood, post what it is worth, or keep it waiting.
@@ -119,15 +157,22 @@ class Desk:
 
     def _replace(self, known: Standing | None, shift: Shift) -> str | None:
         posted: list[Entry] = []
-        if known is not None and known.accrual is not None:
-            posted.append(self._reversal(known.accrual, shift))
-        accrual, waits = self._worth(shift)
-        if accrual is not None:
-            posted.append(accrual)
-        if not self._fits(posted):
+        volumes: Counter[Volume] = Counter()
+        if known is not None and known.accrued is not None:
+            posted += self._entries("reversal", shift, known.revision, known.accrued, volumes)
+        accrued, waits = self._worth(shift)
+        if accrued is not None:
+            posted += self._entries("accrual", shift, shift.revision, accrued, volumes)
+        months: Counter[tuple[Pair, str]] = Counter()
+        for entry in posted:
+            months[entry.pair, entry.month] += entry.rebate.base_fen if entry.rebate else 0
+        sums = [self._months[key] + base for key, base in months.items()]
+        if any(abs(total) > FEN_MAX for total in sums):
             return f"base_fen: expected a month's sum within {FEN_MAX} fen"
+        _add(self._months, months)
+        _add(self._volumes, volumes)
         self.entries += posted
-        self.standing[shift.shift_id] = Standing(shift.revision, shift.digest, shift.city, accrual, waits)
+        self.standing[shift.shift_id] = Standing(shift.revision, shift.digest, shift.city, accrued, waits)
         self.changed.add(shift.shift_id)
         if waits:
             self.suspense[shift.shift_id] = shift
@@ -135,106 +180,125 @@ class Desk:
             self.suspense[shift.shift_id] = None
         return None
 
-    def _worth(self, shift: Shift) -> tuple[Entry | None, bool]:
-        """The accrual of a shift, and whether it must wait for an agreement instead.
+    def _worth(self, shift: Shift) -> tuple[Accrued | None, bool]:
+        """What is owed for a shift, and whether it must wait for an agreement instead.
 
-        Nothing is owed without a community, nor for a base of zero (a shift that was not worked): no entry.
+        Nothing is owed without a community, nor for a base of zero (a shift that was not worked).
         """
         pair = shift.pair
         if pair is None or (shift.wage_fen == 0 and shift.output_fen == 0):
             return None, False
-        agreement = agreement_on(shift.day, shift.city, self.agreements.get(pair, ()))
+        timeline = self._timelines.get(pair)
+        agreement = timeline.on(shift.day, shift.city) if timeline is not None else None
         if agreement is None:
             return None, True
         base_fen = agreement.base_of(shift.wage_fen, shift.output_fen)
-        if base_fen == 0:
-            return None, False
-        amount = accrue_e4(base_fen, agreement.rate_bp)
+        return (Accrued(pair, shift.day, agreement.agreement_id, base_fen) if base_fen else None), False
+
+    def _entries(
+        self, kind: Literal["accrual", "reversal"], by: Shift, revision: int, what: Accrued, volumes: Counter[Volume]
+    ) -> list[Entry]:
+        """The entries of an accrual, or of its reversal: one, or under tiers one for each rate.
+
+        Args:
+            by: the shift whose event is the cause.
+            revision: that is accrued or reversed.
+            volumes: what this event has added so far to what tiers count; raised.
+        """
+        agreement = self._by_id[what.agreement_id]
+        worked_month = month_of(what.worked_day)
+        volume = (what.agreement_id, worked_month)
+        base_fen = what.base_fen if kind == "accrual" else -what.base_fen
+        parts = agreement.slices(self._volumes[volume] + volumes[volume], base_fen)
+        volumes[volume] += base_fen
+        month = self._open_month(what.pair, worked_month)
+        return [
+            self._entry(kind, by, revision, number, what, agreement, part, month) for number, part in enumerate(parts)
+        ]
+
+    def _entry(
+        self,
+        kind: Literal["accrual", "reversal"],
+        by: Shift,
+        revision: int,
+        number: int,
+        what: Accrued,
+        agreement: Agreement,
+        part: Slice,
+        month: str,
+    ) -> Entry:
+        amount = accrue_e4(part.base_fen, part.rate_bp)
         return Entry(
-            entry_id=entry_id_of("accrual", shift.shift_id, shift.revision),
-            city=shift.city,
-            kind="accrual",
+            entry_id=entry_id_of(kind, by.shift_id, revision, number),
+            city=by.city,
+            kind=kind,
             posted_at=self.now,
-            month=self._open_month(pair, month_of(shift.day)),
-            employer_id=pair.employer_id,
-            community_id=pair.community_id,
+            month=month,
+            employer_id=what.pair.employer_id,
+            community_id=what.pair.community_id,
             amount_fen_e4=amount,
-            cause=shift.event_id,
-            postings=rebate_postings(pair, amount),
+            cause=by.event_id,
+            postings=rebate_postings(what.pair, amount),
             rebate=Rebate(
-                shift_id=shift.shift_id,
-                revision=shift.revision,
-                worked_day=shift.day,
+                shift_id=by.shift_id,
+                revision=revision,
+                worked_day=what.worked_day,
                 agreement_id=agreement.agreement_id,
                 agreement_version=agreement.version,
-                base_fen=base_fen,
-                rate_bp=agreement.rate_bp,
-            ),
-        ), False
-
-    def _reversal(self, accrual: Entry, by: Shift) -> Entry:
-        """The entry that undoes an accrual; it names the revision that it undoes and the event that asks for it."""
-        was = accrual.rebate
-        if was is None:
-            raise ValueError(f"{accrual.entry_id} is no accrual")
-        return Entry(
-            entry_id=entry_id_of("reversal", was.shift_id, was.revision),
-            city=accrual.city,
-            kind="reversal",
-            posted_at=self.now,
-            month=self._open_month(accrual.pair, month_of(was.worked_day)),
-            employer_id=accrual.employer_id,
-            community_id=accrual.community_id,
-            amount_fen_e4=-accrual.amount_fen_e4,
-            cause=by.event_id,
-            postings=rebate_postings(accrual.pair, -accrual.amount_fen_e4),
-            rebate=Rebate(
-                shift_id=was.shift_id,
-                revision=was.revision,
-                worked_day=was.worked_day,
-                agreement_id=was.agreement_id,
-                agreement_version=was.agreement_version,
-                base_fen=-was.base_fen,
-                rate_bp=was.rate_bp,
+                base_fen=part.base_fen,
+                rate_bp=part.rate_bp,
+                before_fen=part.before_fen,
             ),
         )
 
     def _open_month(self, pair: Pair, worked: str) -> str:
-        """The month worked, or the first one after the last that was settled."""
-        closed = self.settled_through.get(pair)
+        """The month worked, or the first one after the last that was closed."""
+        closed = self.closed_through.get(pair)
         return worked if closed is None or worked > closed else next_month(closed)
 
-    def _fits(self, entries: Sequence[Entry]) -> bool:
-        """Add entries to the sums of their books, unless one would pass the limit."""
-        sums: dict[BookKey, int] = {}
-        for entry in entries:
-            key = (entry.pair, entry.month)
-            base = entry.rebate.base_fen if entry.rebate else 0
-            sums[key] = sums.get(key, self.base_fen.get(key, 0)) + base
-        if any(abs(total) > FEN_MAX for total in sums.values()):
-            return False
-        self.base_fen.update(sums)
-        return True
+
+def _add(sums: Counter[Any], more: Counter[Any]) -> None:
+    """In place, and unlike `Counter.__iadd__` also for what is negative."""
+    for key, count in more.items():
+        sums[key] += count
 
 
 @dataclass
 class BookTotals:
-    """Running totals of one book; kept beside the ledger and always equal to what the entries sum to."""
+    """Running totals of one book; kept beside the ledger and always equal to what the entries sum to.
+
+    Attributes:
+        last_day: latest day worked that ever stood in it.
+    """
 
     entries: int = 0
     base_fen: int = 0
     sum_fen_e4: int = 0
+    last_day: date = date.min
 
     def add(self, entry: Entry) -> None:
         """Count one accrual or reversal."""
         self.entries += 1
-        self.base_fen += entry.rebate.base_fen if entry.rebate else 0
         self.sum_fen_e4 += entry.amount_fen_e4
+        if entry.rebate is not None:
+            self.base_fen += entry.rebate.base_fen
+            self.last_day = max(self.last_day, entry.rebate.worked_day)
+
+
+def book_of(entry: Entry) -> BookKey:
+    """The book that an accrual or a reversal is counted in.
+
+    Raises:
+        ValueError: another kind of entry.
+    """
+    if entry.rebate is None:
+        raise ValueError(f"{entry.entry_id} is no rebate")
+    return BookKey(entry.pair, entry.month, month_of(entry.rebate.worked_day), entry.rebate.agreement_id)
 
 
 def book_totals(entries: Sequence[Entry]) -> dict[BookKey, BookTotals]:
     """Totals of accruals and reversals by book."""
     totals: dict[BookKey, BookTotals] = {}
     for entry in entries:
-        totals.setdefault((entry.pair, entry.month), BookTotals()).add(entry)
+        totals.setdefault(book_of(entry), BookTotals()).add(entry)
     return totals

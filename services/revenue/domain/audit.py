@@ -1,28 +1,31 @@
 """Verification: read a city's ledger again from its first entry and find whatever is not as it must be.
 
-Streaming: memory grows with pairs and months that are open, not with entries.
+Streaming: memory grows with pairs and months (about 1 kB each), not with entries.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeVar
 
-from services.revenue.domain.accrual import BookKey, BookTotals
-from services.revenue.domain.agreements import Pair
+from services.revenue.domain.accrual import BookKey, BookTotals, Volume, book_of
+from services.revenue.domain.agreements import TIERS_MAX, Agreement, Pair, Slice, Timeline
 from services.revenue.domain.funds import CATEGORIES, Fund
 from services.revenue.domain.ledger import (
     Entry,
+    EntryKind,
     Head,
     Link,
+    Rebate,
     entry_id_of,
     hash_of,
     rebate_postings,
     settlement_postings,
     spending_postings,
 )
-from services.revenue.domain.settlements import Account, Settlement, Tally
+from services.revenue.domain.settlements import Account, Settlement, Tally, reversal_entry
 from shared.kernel.clock import month_of
 from shared.kernel.money import E4, accrue_e4
 
@@ -54,6 +57,7 @@ class Kept:
     accounts: Mapping[Pair, Account]
     funds: Mapping[str, Fund]
     settlements: Mapping[str, Settlement]
+    agreements: Sequence[Agreement]
 
 
 @dataclass
@@ -73,13 +77,19 @@ class Audit:
     credits_fen_e4: int = 0
     _head: Head = field(init=False)
     _books: dict[BookKey, BookTotals] = field(default_factory=dict)
-    _open: dict[BookKey, Tally] = field(default_factory=dict)
-    _accounts: dict[Pair, Account] = field(default_factory=dict)
+    _tallies: dict[tuple[Pair, str], Tally] = field(default_factory=dict)
+    _accounts: dict[Pair, list[Account]] = field(default_factory=dict)
     _funds: dict[str, Fund] = field(default_factory=dict)
-    _settled: set[str] = field(default_factory=set)
+    _settled: dict[str, Settlement] = field(default_factory=dict)
+    _volumes: Counter[Volume] = field(default_factory=Counter)
+    _agreements: dict[str, Agreement] = field(init=False)
+    _timelines: dict[Pair, Timeline] = field(init=False)
 
     def __post_init__(self) -> None:
         self._head = Head(self.city)
+        self._agreements = {one.agreement_id: one for one in self.kept.agreements}
+        pairs = {one.pair for one in self.kept.agreements}
+        self._timelines = {pair: Timeline([one for one in self.kept.agreements if one.pair == pair]) for pair in pairs}
 
     @property
     def imbalance_fen_e4(self) -> int:
@@ -97,21 +107,34 @@ class Audit:
             self._read_rebate(entry)
         elif entry.kind == "settlement":
             self._read_settlement(entry)
+        elif entry.kind == "settlement-reversal":
+            self._read_settlement_reversal(entry)
         else:
             self._read_spending(entry)
+
+    def read_events(self, entry_ids: Sequence[str], told: Collection[str]) -> None:
+        """Compare accruals and reversals with the events that tell of them: each has exactly one."""
+        found = Counter(told)
+        for entry_id in entry_ids:
+            if found[entry_id] != 1:
+                self._find("event-missing" if not found[entry_id] else "event-twice", entry_id)
 
     def finish(self) -> list[Finding]:
         """Compare what was derived with what is kept, after the last entry."""
         if self._head != self.kept.head:
             self._find("head-not-last-entry", self.city)
         self._compare("book-total-wrong", self._books, self.kept.books, BookTotals())
-        self._compare("account-wrong", self._accounts, self.kept.accounts, Account())
+        accounts = {pair: account._replace(closing=None) for pair, account in self.kept.accounts.items()}
+        self._compare("account-wrong", {pair: self._account(pair) for pair in self._accounts}, accounts, Account())
         for community_id in self._funds.keys() | self.kept.funds.keys():
             none = Fund(community_id, self.city)
             if self._funds.get(community_id, none) != self.kept.funds.get(community_id, none):
                 self._find("fund-wrong", community_id)
-        for missing in self.kept.settlements.keys() - self._settled:
+        for missing in self.kept.settlements.keys() - self._settled.keys():
             self._find("settlement-not-in-ledger", missing)
+        for settlement_id, made in self._settled.items():
+            if self.kept.settlements.get(settlement_id) != made:
+                self._find("settlement-wrong", settlement_id)
         if self.imbalance_fen_e4 or sum(self.balances.values()):
             self._find("debits-not-credits", self.city)
         return self.findings
@@ -140,41 +163,73 @@ class Audit:
             self._find("rebate-without-shift", entry.entry_id)
             return
         sign = 1 if entry.kind == "accrual" else -1
-        closed = self._accounts.get(entry.pair, Account()).settled_through
-        if entry.entry_id != entry_id_of(entry.kind, rebate.shift_id, rebate.revision):
+        closed = self._account(entry.pair).settled_through
+        if entry.entry_id not in _ids_of(entry.kind, rebate):
             self._find("id-not-of-cause", entry.entry_id)
+        self._check_terms(entry, rebate)
         if entry.amount_fen_e4 != accrue_e4(rebate.base_fen, rebate.rate_bp) or rebate.base_fen * sign <= 0:
             self._find("amount-wrong", entry.entry_id)
         if entry.postings != rebate_postings(entry.pair, entry.amount_fen_e4):
             self._find("accounts-wrong", entry.entry_id)
         if entry.month < month_of(rebate.worked_day) or (closed is not None and entry.month <= closed):
             self._find("month-was-closed", entry.entry_id)
-        key = (entry.pair, entry.month)
-        self._books.setdefault(key, BookTotals()).add(entry)
-        self._open.setdefault(key, Tally()).add(entry)
+        self._books.setdefault(book_of(entry), BookTotals()).add(entry)
+        self._tallies.setdefault((entry.pair, entry.month), Tally()).add(entry)
+
+    def _check_terms(self, entry: Entry, rebate: Rebate) -> None:
+        """The line is what its agreement says of its base, where the month worked had come to."""
+        agreement = self._agreements.get(rebate.agreement_id)
+        volume = (rebate.agreement_id, month_of(rebate.worked_day))
+        part = Slice(rebate.before_fen, rebate.base_fen, rebate.rate_bp)
+        if agreement is None or (agreement.pair, agreement.version) != (entry.pair, rebate.agreement_version):
+            self._find("agreement-unknown", entry.entry_id)
+        elif agreement.slices(self._volumes[volume], rebate.base_fen) != [part]:
+            self._find("rate-wrong", entry.entry_id)
+        elif entry.kind == "accrual" and self._timelines[entry.pair].on(rebate.worked_day, self.city) != agreement:
+            self._find("agreement-not-of-day", entry.entry_id)
+        self._volumes[volume] += rebate.base_fen
 
     def _read_settlement(self, entry: Entry) -> None:
         if entry.employer_id is None:
             self._find("settlement-without-pair", entry.entry_id)
             return
         pair = entry.pair
-        tally = self._open.pop((pair, entry.month), None) or Tally()
-        carry_in = self._accounts.get(pair, Account()).carry_fen_e4
+        # Kept, for a settlement that is reversed and made anew.
+        tally = self._tallies.get((pair, entry.month)) or Tally()
+        account = self._account(pair)
+        carry_in = account.carry_fen_e4
+        if account.settled_through is not None and entry.month <= account.settled_through:
+            self._find("month-settled-twice", entry.entry_id)
         made = tally.settle(entry.cause, self.city, pair, entry.month, carry_in, entry.posted_at)
-        self._settled.add(entry.cause)
+        self._settled[entry.cause] = made
         if entry.entry_id != entry_id_of("settlement", entry.cause):
             self._find("id-not-of-cause", entry.entry_id)
         if entry.amount_fen_e4 != made.amount_fen * E4 or entry.postings != settlement_postings(pair, made.amount_fen):
             self._find("settlement-amount-wrong", entry.cause)
         if entry.document_hash != made.statement_hash:
             self._find("statement-hash-wrong", entry.cause)
-        if self.kept.settlements.get(entry.cause) != made:
-            self._find("settlement-wrong", entry.cause)
-        self._accounts[pair] = Account(entry.month, made.carry_out_fen_e4)
-        old = self._fund(entry.community_id)
-        self._funds[entry.community_id] = Fund(
-            old.community_id, old.city, old.income_fen + made.amount_fen, old.spent_fen
-        )
+        self._accounts.setdefault(pair, []).append(Account(entry.month, made.carry_out_fen_e4))
+        self._earn(entry.community_id, made.amount_fen)
+
+    def _read_settlement_reversal(self, entry: Entry) -> None:
+        made = self._settled.get(entry.cause)
+        if made is None or made.reversed_at is not None or self._account(made.pair).settled_through != made.month:
+            self._find("reversed-without-settlement", entry.entry_id)
+            return
+        if entry != reversal_entry(made, entry.posted_at):
+            self._find("settlement-amount-wrong", entry.cause)
+        self._settled[entry.cause] = replace(made, reversed_at=entry.posted_at)
+        self._accounts[made.pair].pop()
+        self._earn(entry.community_id, -made.amount_fen)
+
+    def _earn(self, community_id: str, amount_fen: int) -> None:
+        old = self._fund(community_id)
+        self._funds[community_id] = replace(old, income_fen=old.income_fen + amount_fen)
+
+    def _account(self, pair: Pair) -> Account:
+        """Where a pair stands; settlements that were reversed count no more."""
+        accounts = self._accounts.get(pair)
+        return accounts[-1] if accounts else Account()
 
     def _read_spending(self, entry: Entry) -> None:
         amount_fen, rest = divmod(entry.amount_fen_e4, E4)
@@ -199,3 +254,8 @@ class Audit:
     def _find(self, rule: str, where: str) -> None:
         if len(self.findings) < FINDINGS_MAX:
             self.findings.append(Finding(rule, where))
+
+
+def _ids_of(kind: EntryKind, rebate: Rebate) -> Iterator[str]:
+    """The ids that a line of this revision may have: that of an undivided base first."""
+    return (entry_id_of(kind, rebate.shift_id, rebate.revision, part) for part in range(TIERS_MAX + 1))

@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 from services.revenue.domain.agreements import Pair
 from shared.kernel.money import E4
 
-EntryKind = Literal["accrual", "reversal", "settlement", "spending"]
+EntryKind = Literal["accrual", "reversal", "settlement", "settlement-reversal", "spending"]
 
 GENESIS_HASH = "0" * 64
 """What the first entry of a city stands on."""
@@ -36,6 +36,7 @@ class Rebate:
 
     Attributes:
         base_fen: signed: negative in a reversal, so that `base_fen × rate_bp` is the entry's amount in every line.
+        before_fen: under tiers, the base of the agreement's month worked before this line; otherwise `None`.
     """
 
     shift_id: str
@@ -45,6 +46,7 @@ class Rebate:
     agreement_version: int
     base_fen: int
     rate_bp: int
+    before_fen: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +106,16 @@ class Link:
     entry: Entry
 
 
-def entry_id_of(kind: EntryKind, cause_id: str, revision: int = 0) -> str:
+def entry_id_of(kind: EntryKind, cause_id: str, revision: int = 0, part: int = 0) -> str:
     """The id of the one entry that a cause may have: a second posting would collide, whoever attempts it.
 
     Args:
         cause_id: the shift, settlement or spending; random, so that the hash leads nobody to it.
         revision: of the shift, for accruals and their reversals.
+        part: number of the line, from 0, where a base crosses tiers.
     """
-    return "ent-" + hashlib.sha256(f"{kind}|{cause_id}|{revision}".encode()).hexdigest()[:32]
+    cause = f"{kind}|{cause_id}|{revision}" + (f"|{part}" if part else "")
+    return "ent-" + hashlib.sha256(cause.encode()).hexdigest()[:32]
 
 
 def payable(pair: Pair) -> str:
@@ -179,6 +183,7 @@ def canonical(seq: int, prev_hash: str, entry: Entry) -> bytes:
             rebate.agreement_version,
             rebate.base_fen,
             rebate.rate_bp,
+            rebate.before_fen,
         ],
         entry.postings,
     ]

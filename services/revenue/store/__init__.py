@@ -1,14 +1,24 @@
 """MongoDB: the ledger inside a transaction, its readers, and the whole of it at one moment.
 
 Collections: `heads` (end of each city's chain), `entries` (the ledger; only ever inserted), `books` (running totals of
-each pair and month), `accounts` (settled through, carried remainder), `agreements`, `shifts` (what stands), `suspense`,
-`settlements`, `spendings` (requests, and what came of them), `receipts` (the files), `funds`, `parties`.
+each pair, month, month worked and agreement), `accounts` (settled through, carried remainder), `agreements`, `shifts`
+(what stands), `suspense`, `orders` (settlements to be entered), `settlements`, `spendings` (requests, and what came of
+them), `receipts` (the files), `funds`, `parties`.
 """
 
 from services.revenue.store.figures import MongoFigures
 from services.revenue.store.indexes import ensure_indexes
+from services.revenue.store.orders import MongoOrders
 from services.revenue.store.read import MongoReads
 from services.revenue.store.snapshot import MongoSnapshot, at_one_moment
 from services.revenue.store.write import MongoLedger
 
-__all__ = ["MongoFigures", "MongoLedger", "MongoReads", "MongoSnapshot", "at_one_moment", "ensure_indexes"]
+__all__ = [
+    "MongoFigures",
+    "MongoLedger",
+    "MongoOrders",
+    "MongoReads",
+    "MongoSnapshot",
+    "at_one_moment",
+    "ensure_indexes",
+]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from services.revenue.domain.accrual import Shift
-from services.revenue.domain.agreements import Agreement, Pair
+from services.revenue.domain.accrual import Accrued, BookKey, BookTotals, Shift, Standing
+from services.revenue.domain.agreements import Agreement, Pair, Tier
 from services.revenue.domain.funds import Fund, Spending, SpendingRequest
 from services.revenue.domain.ledger import Entry, Link, Posting, Rebate
-from services.revenue.domain.settlements import Settlement
-from services.revenue.ports import Signatories, Signed
+from services.revenue.domain.settlements import Account, Order, Settlement
+from services.revenue.ports import Signatories, Signature, Signed
 from shared.runtime.mongo import Document
 
 
@@ -44,6 +44,8 @@ def link_document(link: Link) -> Document:
             "base_fen": rebate.base_fen,
             "rate_bp": rebate.rate_bp,
         }
+        if rebate.before_fen is not None:
+            document["rebate"]["before_fen"] = rebate.before_fen
     return document
 
 
@@ -72,6 +74,7 @@ def entry_of(document: Document) -> Entry:
             agreement_version=rebate["agreement_version"],
             base_fen=rebate["base_fen"],
             rate_bp=rebate["rate_bp"],
+            before_fen=rebate.get("before_fen"),
         ),
     )
 
@@ -90,12 +93,12 @@ def agreement_document(agreement: Agreement, signatories: Signatories, signed_at
         "community_id": agreement.pair.community_id,
         "base": agreement.base,
         "rate_bp": agreement.rate_bp,
+        "tiers": [list(tier) for tier in agreement.tiers],
         "valid_from": agreement.valid_from.isoformat(),
         "valid_until": agreement.valid_until.isoformat() if agreement.valid_until else None,
         "signatories": {
-            "federation": signatories.federation,
-            "employer": signatories.employer,
-            "community": signatories.community,
+            party: {"office": signature.office, "signed_on": signature.signed_on.isoformat()}
+            for party, signature in signatories.by_party().items()
         },
         "signed_at": signed_at,
     }
@@ -113,11 +116,17 @@ def agreement_of(document: Document) -> Agreement:
         rate_bp=document["rate_bp"],
         valid_from=date.fromisoformat(document["valid_from"]),
         valid_until=date.fromisoformat(until) if until else None,
+        tiers=tuple(Tier(from_fen, rate_bp) for from_fen, rate_bp in document["tiers"]),
     )
 
 
 def signed_of(document: Document) -> Signed:
-    return Signed(agreement_of(document), Signatories(**document["signatories"]), document["signed_at"])
+    """An agreement with those who signed."""
+    signatures = {
+        party: Signature(signed["office"], date.fromisoformat(signed["signed_on"]))
+        for party, signed in document["signatories"].items()
+    }
+    return Signed(agreement_of(document), Signatories(**signatures), document["signed_at"])
 
 
 def shift_document(shift: Shift) -> Document:
@@ -165,6 +174,7 @@ def settlement_document(settlement: Settlement) -> Document:
         "carry_out_fen_e4": settlement.carry_out_fen_e4,
         "statement_hash": settlement.statement_hash,
         "settled_at": settlement.settled_at,
+        "stands": True,
     }
 
 
@@ -182,6 +192,81 @@ def settlement_of(document: Document) -> Settlement:
         carry_out_fen_e4=document["carry_out_fen_e4"],
         statement_hash=document["statement_hash"],
         settled_at=document["settled_at"],
+        reversed_at=document.get("reversed_at"),
+    )
+
+
+def order_document(order: Order) -> Document:
+    """An order that nobody carries out yet; see `MongoOrders` for its other fields."""
+    return {
+        "_id": order.settlement_id,
+        "city": order.city,
+        "employer_id": order.pair.employer_id,
+        "community_id": order.pair.community_id,
+        "month": order.month,
+        "entries": order.entries,
+        "ordered_at": order.ordered_at,
+        "read": 0,
+    }
+
+
+def order_of(document: Document) -> Order:
+    return Order(
+        settlement_id=document["_id"],
+        city=document["city"],
+        pair=pair_of(document),
+        month=document["month"],
+        entries=document["entries"],
+        ordered_at=document["ordered_at"],
+    )
+
+
+def account_of(document: Document) -> Account:
+    return Account(document["settled_through"], document["carry_fen_e4"], document["closing"])
+
+
+def book_key_of(document: Document) -> BookKey:
+    return BookKey(pair_of(document), document["month"], document["worked_month"], document["agreement_id"])
+
+
+def book_totals_of(document: Document) -> BookTotals:
+    """Running totals of a book."""
+    last_day = date.fromisoformat(document["last_day"])
+    return BookTotals(document["entries"], document["base_fen"], document["sum_fen_e4"], last_day)
+
+
+def standing_document(shift_id: str, standing: Standing) -> Document:
+    """What stands of a shift; `accrued` lists the fields of `Accrued`, since their names would double its size."""
+    accrued = standing.accrued
+    return {
+        "_id": shift_id,
+        "revision": standing.revision,
+        "digest": standing.digest,
+        "city": standing.city,
+        "waits": standing.suspended,
+        "accrued": None
+        if accrued is None
+        else [
+            accrued.pair.employer_id,
+            accrued.pair.community_id,
+            accrued.worked_day.isoformat(),
+            accrued.agreement_id,
+            accrued.base_fen,
+        ],
+    }
+
+
+def standing_of(document: Document) -> Standing:
+    """What stands of a shift."""
+    accrued = document["accrued"]
+    return Standing(
+        document["revision"],
+        document["digest"],
+        document["city"],
+        None
+        if accrued is None
+        else Accrued(Pair(accrued[0], accrued[1]), date.fromisoformat(accrued[2]), accrued[3], accrued[4]),
+        document["waits"],
     )
 
 

@@ -35,9 +35,16 @@ class MongoFigures:
         ]
 
     async def _books(self, this_month: str) -> list[Figure]:
-        is_due = {"$lt": ["$month", this_month]}
+        is_due = {"$lt": ["$_id.month", this_month]}
         state = {"$cond": ["$settled", "settled", {"$cond": [is_due, "due", "open"]}]}
-        rows = await self._rows("books", [{"$group": {"_id": {"city": "$city", "state": state}, "count": {"$sum": 1}}}])
+        month = {"city": "$city", "pair": "$pair", "month": "$month"}
+        rows = await self._rows(
+            "books",
+            [
+                {"$group": {"_id": month, "settled": {"$min": "$settled"}}},
+                {"$group": {"_id": {"city": "$_id.city", "state": state}, "count": {"$sum": 1}}},
+            ],
+        )
         found = {(row["_id"]["city"], row["_id"]["state"]): row["count"] for row in rows}
         # A state that nobody is in is told as 0: nothing due is news, no figure is not.
         return [

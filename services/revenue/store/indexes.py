@@ -6,7 +6,7 @@ from pymongo import ASCENDING, IndexModel
 
 from shared.runtime.mongo import Database
 
-FUND_KINDS = ["settlement", "spending"]
+FUND_KINDS = ["settlement", "settlement-reversal", "spending"]
 
 _INDEXES: dict[str, list[IndexModel]] = {
     "entries": [
@@ -32,6 +32,10 @@ _INDEXES: dict[str, list[IndexModel]] = {
     "books": [
         # Open months of a pair.
         IndexModel([("pair", ASCENDING), ("settled", ASCENDING), ("month", ASCENDING)], name="open"),
+        # What was worked in a month, for tiers and for what is known of it now.
+        IndexModel([("pair", ASCENDING), ("worked_month", ASCENDING)], name="worked"),
+        # Until when something was accrued under an agreement.
+        IndexModel([("agreement_id", ASCENDING), ("last_day", ASCENDING)], name="agreement"),
         IndexModel([("city", ASCENDING)], name="city"),
     ],
     "accounts": [IndexModel([("city", ASCENDING)], name="city")],
@@ -40,8 +44,13 @@ _INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("pair", ASCENDING), ("day", ASCENDING)], name="waiting"),
     ],
     "settlements": [
-        # A month is settled once.
-        IndexModel([("pair", ASCENDING), ("month", ASCENDING)], name="month_of_pair", unique=True),
+        # A month is settled once, unless its settlement was reversed.
+        IndexModel(
+            [("pair", ASCENDING), ("month", ASCENDING)],
+            name="month_of_pair",
+            unique=True,
+            partialFilterExpression={"stands": True},
+        ),
         IndexModel([("month", ASCENDING), ("_id", ASCENDING)], name="month"),
         IndexModel([("city", ASCENDING)], name="city"),
     ],
@@ -59,7 +68,7 @@ _INDEXES: dict[str, list[IndexModel]] = {
 async def ensure_indexes(db: Database) -> None:
     """Create what is missing. Collections are created too: a transaction should not have to."""
     existing = set(await db.list_collection_names())
-    for name in ("heads", "entries", "shifts", "parties", "receipts", *_INDEXES):
+    for name in ("heads", "entries", "shifts", "parties", "receipts", "orders", *_INDEXES):
         if name not in existing:
             await db.create_collection(name, check_exists=False)
             existing.add(name)

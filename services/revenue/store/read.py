@@ -6,17 +6,21 @@ from collections.abc import AsyncIterator, Mapping
 
 from pymongo import ASCENDING, DESCENDING
 
-from services.revenue.domain.accrual import Shift
+from services.revenue.domain.accrual import BookKey, BookTotals, Shift
 from services.revenue.domain.agreements import Agreement, Pair
-from services.revenue.domain.funds import Fund, Receipt, SpendingRequest
-from services.revenue.domain.ledger import Entry, Link
+from services.revenue.domain.funds import Fund, Receipt, Spending, SpendingRequest
+from services.revenue.domain.ledger import Entry, Link, entry_id_of
 from services.revenue.domain.settlements import Settlement
-from services.revenue.ports import Movement, Signed
+from services.revenue.ports import Movement, Progress, Signed
+from services.revenue.store.batches import READ_BATCH, REBATES, batches
 from services.revenue.store.documents import (
     agreement_of,
+    book_key_of,
+    book_totals_of,
     entry_of,
     fund_of,
     link_of,
+    order_of,
     request_of,
     settlement_of,
     shift_of,
@@ -24,7 +28,6 @@ from services.revenue.store.documents import (
     spending_of,
 )
 from services.revenue.store.indexes import FUND_KINDS
-from services.revenue.store.write import READ_BATCH, REBATES
 from shared.runtime.mongo import Database, Document
 
 
@@ -54,15 +57,27 @@ class MongoReads:
         document = await self._db["agreements"].find_one({"pair": pair.key}, sort=[("version", DESCENDING)])
         return signed_of(document) if document else None
 
+    async def progress(self, settlement_id: str) -> Progress | None:
+        document = await self._db["orders"].find_one({"_id": settlement_id})
+        return Progress(order_of(document), document["read"], document.get("failure")) if document else None
+
+    async def books_worked(self, pair: Pair, worked_month: str) -> dict[BookKey, BookTotals]:
+        wanted = {"pair": pair.key, "worked_month": worked_month}
+        return {book_key_of(d): book_totals_of(d) for d in await self._db["books"].find(wanted).to_list(None)}
+
     async def statement_lines(self, settlement: Settlement) -> AsyncIterator[Entry]:
+        # Lines that came after it was reversed belong to the settlement that took its place.
+        end = await self._db["entries"].find_one({"_id": entry_id_of("settlement", settlement.settlement_id)})
+        if end is None:
+            return
         wanted = {
             "employer_id": settlement.pair.employer_id,
             "community_id": settlement.pair.community_id,
             "month": settlement.month,
             "kind": REBATES,
+            "seq": {"$lt": end["seq"]},
         }
-        cursor = self._db["entries"].find(wanted).sort("seq", ASCENDING)
-        while documents := await cursor.to_list(READ_BATCH):
+        async for documents in batches(self._db["entries"].find(wanted).sort("seq", ASCENDING)):
             for document in documents:
                 yield entry_of(document)
 
@@ -99,14 +114,18 @@ class MongoReads:
 
     async def _movements(self, wanted: Document, order: int, limit: int) -> list[Movement]:
         wanted = {**wanted, "kind": {"$in": FUND_KINDS}}
-        cursor = self._db["entries"].find(wanted, {"seq": 1, "cause": 1}).sort("seq", order).limit(limit)
-        seq_of = {document["cause"]: int(document["seq"]) for document in await cursor.to_list(limit)}
-        causes = {"_id": {"$in": list(seq_of)}}
-        settlements = await self._db["settlements"].find(causes).to_list(limit)
-        spendings = await self._db["spendings"].find(causes).to_list(limit)
+        cursor = self._db["entries"].find(wanted, {"seq": 1, "cause": 1, "kind": 1}).sort("seq", order).limit(limit)
+        entries = await cursor.to_list(limit)
+        causes = {"_id": {"$in": [entry["cause"] for entry in entries]}}
+        sources: dict[str, Settlement | Spending] = {
+            document["_id"]: settlement_of(document)
+            for document in await self._db["settlements"].find(causes).to_list(limit)
+        }
+        for document in await self._db["spendings"].find(causes).to_list(limit):
+            sources[document["_id"]] = spending_of(document)
         return [
-            *(Movement(seq_of[document["_id"]], settlement_of(document)) for document in settlements),
-            *(Movement(seq_of[document["_id"]], spending_of(document)) for document in spendings),
+            Movement(int(entry["seq"]), sources[entry["cause"]], entry["kind"] == "settlement-reversal")
+            for entry in entries
         ]
 
     async def requests(self, community_id: str | None, after: str, limit: int) -> list[SpendingRequest]:
@@ -127,7 +146,7 @@ class MongoReads:
 
     async def office_of(self, community_id: str) -> str | None:
         newest = await self._db["agreements"].find_one({"community_id": community_id}, sort=[("signed_at", DESCENDING)])
-        return signed_of(newest).signatories.community if newest else None
+        return signed_of(newest).signatories.community.office if newest else None
 
     async def pending_releases(self) -> list[Agreement]:
         documents = await self._db["agreements"].find({"release_pending": True}).to_list(READ_BATCH)

@@ -7,17 +7,29 @@ from contextlib import asynccontextmanager
 
 from pymongo import ASCENDING
 
-from services.revenue.domain.accrual import BookTotals
 from services.revenue.domain.audit import Kept
 from services.revenue.domain.ledger import Head, Link
-from services.revenue.domain.settlements import Account
-from services.revenue.store.documents import fund_of, link_of, pair_of, settlement_of
-from services.revenue.store.write import READ_BATCH
+from services.revenue.store.batches import batches
+from services.revenue.store.documents import (
+    account_of,
+    agreement_of,
+    book_key_of,
+    book_totals_of,
+    fund_of,
+    link_of,
+    pair_of,
+    settlement_of,
+)
+from shared.contracts.revenue import RebateAccrued
 from shared.runtime.mongo import Database, Document, Mongo, Session
 
 
 class MongoSnapshot:
-    """Reads of one snapshot session; MongoDB keeps the moment for five minutes, so a read may not last longer."""
+    """What is kept beside the ledger, as of one moment; and the ledger up to that moment, which never changes.
+
+    MongoDB keeps a moment for five minutes. The totals are read within seconds; the chain may take hours, and is
+    therefore read without the session, up to the number that the totals stand for.
+    """
 
     def __init__(self, db: Database, session: Session) -> None:
         self._db = db
@@ -31,25 +43,29 @@ class MongoSnapshot:
         head = [Head(city, d["seq"], d["hash"]) async for d in self._read("heads", {"_id": city}, "_id")]
         return Kept(
             head=head[0] if head else Head(city),
-            books={
-                (pair_of(d), d["month"]): BookTotals(d["entries"], d["base_fen"], d["sum_fen_e4"])
-                async for d in self._read("books", of_city, "_id")
-            },
-            accounts={
-                pair_of(d): Account(d["settled_through"], d["carry_fen_e4"])
-                async for d in self._read("accounts", of_city, "_id")
-            },
+            books={book_key_of(d): book_totals_of(d) async for d in self._read("books", of_city, "_id")},
+            accounts={pair_of(d): account_of(d) async for d in self._read("accounts", of_city, "_id")},
             funds={d["_id"]: fund_of(d) async for d in self._read("funds", of_city, "_id")},
+            agreements=[agreement_of(d) async for d in self._read("agreements", of_city, "_id")],
             settlements={d["_id"]: settlement_of(d) async for d in self._read("settlements", of_city, "_id")},
         )
 
     async def chain(self, city: str) -> AsyncIterator[Link]:
-        async for document in self._read("entries", {"city": city}, "seq"):
-            yield link_of(document)
+        head = await self._db["heads"].find_one({"_id": city}, session=self._session)
+        wanted = {"city": city, "seq": {"$lte": head["seq"] if head else 0}}
+        async for documents in batches(self._db["entries"].find(wanted).sort("seq", ASCENDING)):
+            for document in documents:
+                yield link_of(document)
+
+    async def told(self, entry_ids: Sequence[str]) -> Sequence[str]:
+        wanted = {"topic": RebateAccrued.topic, "entity_id": {"$in": list(entry_ids)}}
+        # Answered from the index alone.
+        cursor = self._db["events"].find(wanted, {"_id": 0, "entity_id": 1})
+        return [document["entity_id"] for document in await cursor.to_list(None)]
 
     async def _read(self, collection: str, wanted: Document, order: str) -> AsyncIterator[Document]:
         cursor = self._db[collection].find(wanted, session=self._session).sort(order, ASCENDING)
-        while documents := await cursor.to_list(READ_BATCH):
+        async for documents in batches(cursor):
             for document in documents:
                 yield document
 

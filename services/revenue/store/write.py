@@ -2,42 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Literal
 
 from bson.int64 import Int64
-from pymongo import ASCENDING, InsertOne, ReplaceOne, ReturnDocument, UpdateOne
+from pymongo import ASCENDING, DESCENDING, InsertOne, ReplaceOne, ReturnDocument, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from services.revenue.domain.accrual import BookKey, BookTotals, Shift, Standing
 from services.revenue.domain.agreements import Agreement, Pair
 from services.revenue.domain.funds import Fund, Receipt, Spending, SpendingRequest
-from services.revenue.domain.ledger import GENESIS_HASH, Entry, Head, Link
-from services.revenue.domain.settlements import Account, Settlement
+from services.revenue.domain.ledger import GENESIS_HASH, Head, Link
+from services.revenue.domain.months import first_day
+from services.revenue.domain.settlements import Account, Order, Settlement
 from services.revenue.errors import ReceiptUsed
 from services.revenue.ports import Party, Signatories
 from services.revenue.store.documents import (
+    account_of,
     agreement_document,
     agreement_of,
-    entry_of,
+    book_key_of,
+    book_totals_of,
     fund_of,
     link_document,
+    order_document,
+    order_of,
     pair_of,
     request_document,
     request_of,
     settlement_document,
+    settlement_of,
     shift_document,
     shift_of,
     spending_document,
+    standing_document,
+    standing_of,
 )
 from shared.contracts.envelope import Envelope
 from shared.contracts.fields import Event
+from shared.kernel.clock import end_of_month
 from shared.kernel.errors import Fault
 from shared.messaging.events import EventLog
 from shared.runtime.mongo import Database, Document, Session
-
-REBATES = {"$in": ["accrual", "reversal"]}
 
 
 class MongoLedger:
@@ -117,47 +124,34 @@ class MongoLedger:
     async def accounts(self, pairs: Collection[Pair]) -> Mapping[Pair, Account]:
         wanted = {"_id": {"$in": [pair.key for pair in pairs]}}
         documents = await self._db["accounts"].find(wanted, session=self._session).to_list(None)
-        return {pair_of(d): Account(d["settled_through"], d["carry_fen_e4"]) for d in documents}
+        return {pair_of(d): account_of(d) for d in documents}
 
     async def standing(self, shift_ids: Collection[str]) -> dict[str, Standing]:
         wanted = {"_id": {"$in": list(shift_ids)}}
         documents = await self._db["shifts"].find(wanted, session=self._session).to_list(None)
-        entry_ids = [document["entry"] for document in documents if document["entry"]]
-        entries: dict[str, Entry] = {}
-        if entry_ids:
-            cursor = self._db["entries"].find({"_id": {"$in": entry_ids}}, session=self._session)
-            entries = {document["_id"]: entry_of(document) for document in await cursor.to_list(None)}
         self._known_shifts.update(document["_id"] for document in documents)
-        return {
-            document["_id"]: Standing(
-                document["revision"],
-                document["digest"],
-                document["city"],
-                entries[document["entry"]] if document["entry"] else None,
-                document["waits"],
-            )
-            for document in documents
-        }
+        return {document["_id"]: standing_of(document) for document in documents}
 
-    async def open_bases(self, pairs: Collection[Pair]) -> dict[BookKey, int]:
+    async def bases(self, pairs: Collection[Pair], worked_months: Collection[str]) -> dict[BookKey, int]:
         cursor = self._db["books"].find(
-            {"pair": {"$in": [pair.key for pair in pairs]}, "settled": False},
-            {"employer_id": 1, "community_id": 1, "month": 1, "base_fen": 1},
+            {
+                "pair": {"$in": [pair.key for pair in pairs]},
+                "$or": [{"settled": False}, {"worked_month": {"$in": list(worked_months)}}],
+            },
             session=self._session,
         )
-        return {(pair_of(d), d["month"]): d["base_fen"] for d in await cursor.to_list(None)}
+        return {book_key_of(d): d["base_fen"] for d in await cursor.to_list(None)}
+
+    async def last_day_accrued(self, agreement_id: str) -> date | None:
+        document = await self._db["books"].find_one(
+            {"agreement_id": agreement_id}, sort=[("last_day", DESCENDING)], session=self._session
+        )
+        return date.fromisoformat(document["last_day"]) if document else None
 
     async def save_shifts(self, standing: Mapping[str, Standing], suspense: Mapping[str, Shift | None]) -> None:
         changes: list[InsertOne[Document] | ReplaceOne[Document]] = []
         for shift_id, known in standing.items():
-            document: Document = {
-                "_id": shift_id,
-                "revision": known.revision,
-                "digest": known.digest,
-                "city": known.city,
-                "entry": known.accrual.entry_id if known.accrual else None,
-                "waits": known.suspended,
-            }
+            document = standing_document(shift_id, known)
             new = shift_id not in self._known_shifts
             changes.append(InsertOne(document) if new else ReplaceOne({"_id": shift_id}, document))
         await self._db["shifts"].bulk_write(changes, ordered=False, session=self._session)
@@ -175,25 +169,28 @@ class MongoLedger:
     async def add_to_books(self, city: str, totals: Mapping[BookKey, BookTotals]) -> None:
         changes: list[UpdateOne] = [
             UpdateOne(
-                {"_id": f"{pair.key}:{month}"},
+                {"_id": f"{key.pair.key}:{key.month}:{key.worked_month}:{key.agreement_id}"},
                 {
                     "$inc": {
                         "entries": more.entries,
                         "base_fen": Int64(more.base_fen),
                         "sum_fen_e4": Int64(more.sum_fen_e4),
                     },
+                    "$max": {"last_day": more.last_day.isoformat()},
                     "$setOnInsert": {
                         "city": city,
-                        "pair": pair.key,
-                        "employer_id": pair.employer_id,
-                        "community_id": pair.community_id,
-                        "month": month,
+                        "pair": key.pair.key,
+                        "employer_id": key.pair.employer_id,
+                        "community_id": key.pair.community_id,
+                        "month": key.month,
+                        "worked_month": key.worked_month,
+                        "agreement_id": key.agreement_id,
                         "settled": False,
                     },
                 },
                 upsert=True,
             )
-            for (pair, month), more in totals.items()
+            for key, more in totals.items()
         ]
         await self._db["books"].bulk_write(changes, ordered=False, session=self._session)
 
@@ -228,38 +225,90 @@ class MongoLedger:
         return document["month"] if document else None
 
     async def settlement_of(self, pair: Pair, month: str) -> str | None:
-        document = await self._db["settlements"].find_one({"pair": pair.key, "month": month}, session=self._session)
+        of_month = {"employer_id": pair.employer_id, "community_id": pair.community_id, "month": month}
+        ordered = await self._db["orders"].find_one(of_month, session=self._session)
+        document = ordered or await self._db["settlements"].find_one(
+            {"pair": pair.key, "month": month, "stands": True}, session=self._session
+        )
         return document["_id"] if document else None
 
-    async def rebates(self, pair: Pair, month: str) -> AsyncIterator[Entry]:
-        wanted = {
-            "employer_id": pair.employer_id,
-            "community_id": pair.community_id,
-            "month": month,
-            "kind": REBATES,
+    async def open_books(self, pair: Pair, month: str) -> dict[BookKey, BookTotals]:
+        wanted = {"pair": pair.key, "settled": False, "month": month}
+        return {
+            book_key_of(d): book_totals_of(d)
+            for d in await self._db["books"].find(wanted, session=self._session).to_list(None)
         }
-        cursor = self._db["entries"].find(wanted, session=self._session).sort("seq", ASCENDING)
-        while documents := await cursor.to_list(READ_BATCH):
-            for document in documents:
-                yield entry_of(document)
+
+    async def count_waiting(self, pair: Pair, month: str) -> int:
+        wanted = {"pair": pair.key, "day": {"$lte": end_of_month(first_day(month)).isoformat()}}
+        return await self._db["suspense"].count_documents(wanted, session=self._session)
+
+    async def add_order(self, order: Order) -> None:
+        await self._db["orders"].insert_one(order_document(order), session=self._session)
+        pair = order.pair
+        await self._db["accounts"].update_one(
+            {"_id": pair.key},
+            {
+                "$set": {"closing": order.month},
+                "$setOnInsert": {
+                    "city": order.city,
+                    "employer_id": pair.employer_id,
+                    "community_id": pair.community_id,
+                    "settled_through": None,
+                    "carry_fen_e4": 0,
+                },
+            },
+            upsert=True,
+            session=self._session,
+        )
+
+    async def order(self, settlement_id: str) -> Order | None:
+        document = await self._db["orders"].find_one({"_id": settlement_id}, session=self._session)
+        return order_of(document) if document else None
 
     async def add_settlement(self, settlement: Settlement) -> None:
-        pair = settlement.pair
+        await self._db["orders"].delete_one({"_id": settlement.settlement_id}, session=self._session)
         await self._db["settlements"].insert_one(settlement_document(settlement), session=self._session)
+        await self._move(settlement, Account(settlement.month, settlement.carry_out_fen_e4), settled=True)
+
+    async def settlement(self, settlement_id: str) -> Settlement | None:
+        document = await self._db["settlements"].find_one({"_id": settlement_id}, session=self._session)
+        return settlement_of(document) if document else None
+
+    async def settlement_before(self, pair: Pair, month: str) -> Settlement | None:
+        document = await self._db["settlements"].find_one(
+            {"pair": pair.key, "month": {"$lt": month}, "stands": True},
+            sort=[("month", DESCENDING)],
+            session=self._session,
+        )
+        return settlement_of(document) if document else None
+
+    async def reopen(self, settlement: Settlement, account: Account, reason: str) -> None:
+        await self._db["settlements"].update_one(
+            {"_id": settlement.settlement_id},
+            {"$set": {"stands": False, "reversed_at": settlement.reversed_at, "reason": reason}},
+            session=self._session,
+        )
+        await self._move(settlement, account, settled=False)
+
+    async def _move(self, settlement: Settlement, account: Account, *, settled: bool) -> None:
+        """The pair's account and the month's books, after a settlement or its reversal."""
+        pair = settlement.pair
         await self._db["accounts"].replace_one(
             {"_id": pair.key},
             {
                 "city": settlement.city,
                 "employer_id": pair.employer_id,
                 "community_id": pair.community_id,
-                "settled_through": settlement.month,
-                "carry_fen_e4": settlement.carry_out_fen_e4,
+                "settled_through": account.settled_through,
+                "carry_fen_e4": account.carry_fen_e4,
+                "closing": None,
             },
             upsert=True,
             session=self._session,
         )
-        await self._db["books"].update_one(
-            {"_id": f"{pair.key}:{settlement.month}"}, {"$set": {"settled": True}}, session=self._session
+        await self._db["books"].update_many(
+            {"pair": pair.key, "month": settlement.month}, {"$set": {"settled": settled}}, session=self._session
         )
 
     async def fund(self, community_id: str) -> Fund | None:
@@ -300,7 +349,3 @@ class MongoLedger:
     async def add_spending(self, spending: Spending) -> None:
         document = spending_document(spending)
         await self._db["spendings"].replace_one({"_id": document["_id"]}, document, session=self._session)
-
-
-READ_BATCH = 1_000
-"""Documents that a long read holds at a time; with Motor each batch costs a thread hop."""

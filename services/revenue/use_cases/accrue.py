@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from services.revenue.domain.accrual import Desk, Shift, Standing, book_totals
-from services.revenue.domain.agreements import Agreement, Pair
+from services.revenue.domain.agreements import Agreement
 from services.revenue.domain.ledger import Entry, Head, Link, seal
 from services.revenue.ports import LedgerStore
 from shared.contracts.fields import Event
@@ -27,7 +27,7 @@ async def accrue_shifts(
     """
     heads = await store.lock({shift.city for shift in shifts})
     standing = await store.standing({shift.shift_id for shift in shifts})
-    desk = await desk_for({pair for shift in shifts if (pair := shift.pair)}, standing, store=store, now=now)
+    desk = await desk_for(shifts, standing, store=store, now=now)
     refused = [(shift, reason) for shift in shifts if (reason := desk.take(shift)) is not None]
     await write(desk, heads, store=store)
     return refused, desk
@@ -47,7 +47,7 @@ async def release_waiting(agreement: Agreement, after: str, *, store: LedgerStor
     shifts = await store.waiting(agreement.pair, agreement.city, agreement.valid_from, last, after, RELEASE_MAX)
     if shifts:
         standing = await store.standing({shift.shift_id for shift in shifts})
-        desk = await desk_for({agreement.pair}, standing, store=store, now=now)
+        desk = await desk_for(shifts, standing, store=store, now=now)
         for shift in shifts:
             desk.release(shift)
         await write(desk, heads, store=store)
@@ -58,19 +58,20 @@ async def release_waiting(agreement: Agreement, after: str, *, store: LedgerStor
 
 
 async def desk_for(
-    pairs: Collection[Pair], standing: dict[str, Standing], *, store: LedgerStore, now: datetime
+    shifts: Sequence[Shift], standing: dict[str, Standing], *, store: LedgerStore, now: datetime
 ) -> Desk:
-    """A desk with all that these pairs, and the accruals that stand, need."""
-    reversible = {known.accrual.pair for known in standing.values() if known.accrual is not None}
-    concerned = {*pairs, *reversible}
+    """A desk with all that these shifts, and the accruals that stand, need."""
+    pairs = {pair for shift in shifts if (pair := shift.pair)}
+    days = {shift.day for shift in shifts}
+    reversible = [known.accrued for known in standing.values() if known.accrued is not None]
+    concerned = {*pairs, *(accrued.pair for accrued in reversible)}
+    worked = {*(month_of(day) for day in days), *(month_of(accrued.worked_day) for accrued in reversible)}
     accounts = await store.accounts(concerned)
     return Desk(
         now=now,
-        agreements=await store.agreements(pairs),
-        settled_through={
-            pair: account.settled_through for pair, account in accounts.items() if account.settled_through
-        },
-        base_fen=await store.open_bases(concerned),
+        agreements=await store.agreements(concerned),
+        closed_through={pair: through for pair, account in accounts.items() if (through := account.closed_through)},
+        base_fen=await store.bases(concerned, worked),
         standing=standing,
     )
 
@@ -114,6 +115,7 @@ def accrued_event(entry: Entry) -> RebateAccrued:
         agreement_version=rebate.agreement_version,
         base_fen=rebate.base_fen,
         rate_bp=rebate.rate_bp,
+        before_fen=rebate.before_fen,
         amount_fen_e4=entry.amount_fen_e4,
         month=entry.month,
         worked_month=month_of(rebate.worked_day),

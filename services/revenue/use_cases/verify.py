@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from services.revenue.domain.audit import Audit
 from services.revenue.ports import LedgerSnapshot
 
+EVENTS_TOGETHER = 2_000
+"""Entries whose events are fetched at once."""
 
-async def verify_city(city: str, *, snapshot: LedgerSnapshot) -> Audit:
-    """Audit one city: chain, debits and credits, running totals, settlements, statements, funds."""
+OnEntries = Callable[[str, int, int], None]
+"""Told now and then: city, entries read, entries in all."""
+
+
+def _silent(_city: str, _read: int, _total: int) -> None:
+    """Nobody watches."""
+
+
+async def verify_city(city: str, *, snapshot: LedgerSnapshot, on_entries: OnEntries = _silent) -> Audit:
+    """Audit one city: chain, debits and credits, running totals, settlements, statements, funds, events."""
     audit = Audit(city, await snapshot.kept(city))
+    told_of: list[str] = []
     async for link in snapshot.chain(city):
         audit.read(link)
+        if link.entry.rebate is not None:
+            told_of.append(link.entry.entry_id)
+        if len(told_of) == EVENTS_TOGETHER:
+            audit.read_events(told_of, await snapshot.told(told_of))
+            told_of = []
+            on_entries(city, audit.entries, audit.kept.head.seq)
+    audit.read_events(told_of, await snapshot.told(told_of))
     audit.finish()
+    on_entries(city, audit.entries, audit.kept.head.seq)
     return audit
 
 
-async def verify_ledger(*, snapshot: LedgerSnapshot) -> list[Audit]:
+async def verify_ledger(*, snapshot: LedgerSnapshot, on_entries: OnEntries = _silent) -> list[Audit]:
     """Audit every city that has a ledger."""
-    return [await verify_city(city, snapshot=snapshot) for city in await snapshot.cities()]
+    return [await verify_city(city, snapshot=snapshot, on_entries=on_entries) for city in await snapshot.cities()]

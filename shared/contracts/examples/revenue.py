@@ -18,6 +18,7 @@ TOLD: Told = (
             community_id=COMMUNITY,
             base="output",
             rate_bp=800,
+            tiers=(revenue.AgreementTier(from_fen=50_000_000, rate_bp=600),),
             valid_from=date(2026, 3, 1),
             valid_until=date(2027, 2, 28),
             signed_at=at(2, "14:00"),
@@ -35,6 +36,7 @@ TOLD: Told = (
             city=CITY,
             agreement_id=AGREEMENT,
             agreement_version=1,
+            before_fen=0,
             base_fen=11_500,
             rate_bp=800,
             amount_fen_e4=9_200_000,
@@ -43,6 +45,18 @@ TOLD: Told = (
             accrued_at=at(9, "11:35"),
         ),
         at(9, "11:35"),
+    ),
+    (
+        revenue.MonthClosed(
+            settlement_id=id_of("settlement"),
+            community_id=COMMUNITY,
+            employer_id=EMPLOYER,
+            city=CITY,
+            month="2026-03",
+            entries=14,
+            closed_at=at(31, "09:00") + timedelta(days=2),
+        ),
+        at(31, "09:00") + timedelta(days=2),
     ),
     (
         # 14 shifts, 160,313 fen of output: 8 % is 12,825.04 fen; 0.04 fen goes into April.
@@ -60,6 +74,19 @@ TOLD: Told = (
             settled_at=at(31, "09:00") + timedelta(days=2),
         ),
         at(31, "09:00") + timedelta(days=2),
+    ),
+    (
+        revenue.SettlementReversed(
+            settlement_id=id_of("settlement"),
+            community_id=COMMUNITY,
+            employer_id=EMPLOYER,
+            city=CITY,
+            month="2026-03",
+            amount_fen=12_825,
+            statement_hash=hashlib.sha256(b"statement").hexdigest(),
+            reversed_at=at(31, "09:00") + timedelta(days=3),
+        ),
+        at(31, "09:00") + timedelta(days=3),
     ),
     (
         revenue.SpendingRequested(

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from services.revenue.domain.settlements import HEADER, Settlement, line_of, total_lines
 from services.revenue.use_cases.accrue import accrue_shifts
-from services.revenue.use_cases.settle import SettleMonth, settle_month
+from services.revenue.use_cases.settle import SettleMonth
 from services.revenue.use_cases.sign import sign_agreement
 from tests.architecture.source import ROOT
-from tests.unit.revenue.given import NOW, PAIR, ids, ledger, shift, terms
+from tests.unit.revenue.given import NOW, PAIR, ids, ledger, settled, shift, terms
 from tests.unit.revenue.memory import MemoryLedger
 
 SCRIPT = ROOT / "examples" / "verify_statement.py"
@@ -34,7 +34,7 @@ class Written(NamedTuple):
 
 
 async def statement(store: MemoryLedger, settlement: Settlement) -> Written:
-    lines = [line_of(entry) async for entry in store.rebates(settlement.pair, settlement.month)]
+    lines = [line_of(link.entry) for link in store.links if link.entry.rebate and link.entry.month == settlement.month]
     return Written("".join([HEADER, *lines, *total_lines(settlement)]).encode(), settlement.statement_hash)
 
 
@@ -44,9 +44,9 @@ async def two_months() -> list[Written]:
     await sign_agreement(terms(rate_bp=825), store=store, now=NOW, new_id=new_id)
     march = [shift(shift_id=f"sft-{n:032x}", wage_fen=6_001 + n) for n in range(5)]
     await accrue_shifts([*march, shift(revision=2, wage_fen=5_999)], store=store, now=NOW)
-    await settle_month(SettleMonth(PAIR, "2026-03"), store=store, now=NOW, new_id=new_id)
+    await settled(SettleMonth(PAIR, "2026-03"), store, new_id)
     await accrue_shifts([shift(shift_id="sft-" + "f" * 32), shift(revision=3, wage_fen=1)], store=store, now=NOW)
-    await settle_month(SettleMonth(PAIR, "2026-04"), store=store, now=NOW, new_id=new_id)
+    await settled(SettleMonth(PAIR, "2026-04"), store, new_id)
     return [await statement(store, settlement) for settlement in store.settlements.values()]
 
 
@@ -130,7 +130,7 @@ def swapped(text: str) -> str:
         (change(18, "value", "2477"), "amount_fen of "),
         (change(19, "value", "1"), "carry_out_fen_e4 of "),
         (lambda text: text[: text.index("carry_in")], "not complete"),
-        (lambda text: text + "note,,,,,,,,,,,1\n", "the end belongs"),
+        (lambda text: text + "note,,,,,,,,,,,,1\n", "the end belongs"),
         (lambda text: text.replace("\n", "\r\n"), "line 1: "),
     ],
 )
@@ -156,7 +156,7 @@ async def test_any_other_byte_is_found(wages: list[int], rate_bp: int, where: fl
     await sign_agreement(terms(rate_bp=rate_bp), store=store, now=NOW, new_id=new_id)
     shifts = [shift(shift_id=f"sft-{n:032x}", wage_fen=wage) for n, wage in enumerate(wages)]
     await accrue_shifts(shifts, store=store, now=NOW)
-    await settle_month(SettleMonth(PAIR, "2026-03"), store=store, now=NOW, new_id=new_id)
+    await settled(SettleMonth(PAIR, "2026-03"), store, new_id)
     [settlement] = store.settlements.values()
     written = await statement(store, settlement)
     assert f"{settlement.amount_fen} fen" in verify(written.content, written.told_hash, {})

@@ -14,8 +14,9 @@ from mamapost.scenario.model import Scenario
 from mamapost.scenario.references import resolve
 from mamapost.scenario.yantai import generate
 from services.registry.use_cases import commands as registry
-from services.revenue.api.commands import AgreementBody, SettlementBody
+from services.revenue.api.commands import AgreementBody
 from services.revenue.api.funds import SpendingRequestBody
+from services.revenue.api.settling import SettlementBody
 from services.training.api import AssessmentBody, CertificateBody, CourseBody, EnrolmentBody
 from tests.unit.mamapost.conftest import MONTH
 from tests.unit.mamapost.plain import Programme, Slots, good, metres, rounded, slots, stage

@@ -11,9 +11,11 @@ from typing import Any
 from services.revenue.domain.accrual import Shift
 from services.revenue.domain.agreements import Pair
 from services.revenue.domain.funds import Receipt
-from services.revenue.ports import Party, Signatories
+from services.revenue.ports import Party, Signatories, Signature
+from services.revenue.use_cases.settle import SettleMonth, close_month, settle_month, tally_month
 from services.revenue.use_cases.sign import SignAgreement
 from services.revenue.use_cases.spend import ApproveSpending, RequestSpending, approve_spending, request_spending
+from shared.contracts.revenue import RebateSettled
 from shared.kernel.ids import PREFIXES, NewId
 from tests.unit.revenue.memory import MemoryLedger
 
@@ -22,7 +24,12 @@ EMPLOYERS = tuple(f"emp-{n:032x}" for n in range(2))
 COMMUNITIES = tuple(f"com-{n:032x}" for n in range(2))
 PAIR = Pair(EMPLOYERS[0], COMMUNITIES[0])
 NOW = datetime(2026, 9, 1, 1, 0, tzinfo=UTC)
-SIGNATORIES = Signatories("Yantai Women's Federation", "an employer", "a community")
+SIGNED_ON = date(2025, 12, 1)
+SIGNATORIES = Signatories(
+    Signature("Yantai Women's Federation", SIGNED_ON),
+    Signature("an employer", SIGNED_ON),
+    Signature("a community", SIGNED_ON),
+)
 
 
 def ids() -> Callable[[str], str]:
@@ -59,6 +66,20 @@ def terms(**given: Any) -> SignAgreement:
         signatories=SIGNATORIES,
     )
     return replace(base, **given)
+
+
+async def settled(command: SettleMonth, store: MemoryLedger, new_id: NewId, now: datetime = NOW) -> RebateSettled:
+    """All three steps of a settlement."""
+    closed = await close_month(command, store=store, now=now, new_id=new_id)
+    order = store.orders[closed.event.entity_id]
+    envelope = await settle_month(order, await tally_month(store.lines(order), unheard), store=store, now=now)
+    assert envelope is not None
+    assert isinstance(envelope.event, RebateSettled)
+    return envelope.event
+
+
+async def unheard(_read: int) -> None:
+    """Hears of the progress and does nothing."""
 
 
 async def ledger() -> MemoryLedger:

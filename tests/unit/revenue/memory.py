@@ -13,11 +13,12 @@ from services.revenue.domain.accrual import BookKey, BookTotals, Shift, Standing
 from services.revenue.domain.agreements import Agreement, Pair
 from services.revenue.domain.audit import Kept
 from services.revenue.domain.funds import Fund, Receipt, Spending, SpendingRequest
-from services.revenue.domain.ledger import Entry, Head, Link
-from services.revenue.domain.settlements import Account, Settlement
+from services.revenue.domain.ledger import Head, Link
+from services.revenue.domain.settlements import Account, Line, Order, Settlement, line_of
 from services.revenue.ports import Party, Signatories
 from shared.contracts.envelope import Envelope
 from shared.contracts.fields import Event
+from shared.contracts.revenue import RebateAccrued
 
 
 @dataclass
@@ -34,6 +35,8 @@ class MemoryLedger:
     shifts: dict[str, Standing] = field(default_factory=dict)
     suspense: dict[str, Shift] = field(default_factory=dict)
     books: dict[BookKey, BookTotals] = field(default_factory=dict)
+    settled_books: set[BookKey] = field(default_factory=set)
+    orders: dict[str, Order] = field(default_factory=dict)
     settlements: dict[str, Settlement] = field(default_factory=dict)
     funds: dict[str, Fund] = field(default_factory=dict)
     requests: dict[str, SpendingRequest] = field(default_factory=dict)
@@ -80,8 +83,15 @@ class MemoryLedger:
     async def standing(self, shift_ids: Collection[str]) -> dict[str, Standing]:
         return {shift_id: self.shifts[shift_id] for shift_id in shift_ids if shift_id in self.shifts}
 
-    async def open_bases(self, pairs: Collection[Pair]) -> dict[BookKey, int]:
-        return {key: totals.base_fen for key, totals in self.books.items() if key[0] in pairs}
+    async def bases(self, pairs: Collection[Pair], worked_months: Collection[str]) -> dict[BookKey, int]:
+        return {
+            key: totals.base_fen
+            for key, totals in self.books.items()
+            if key.pair in pairs and (key not in self.settled_books or key.worked_month in worked_months)
+        }
+
+    async def last_day_accrued(self, agreement_id: str) -> date | None:
+        return max((t.last_day for key, t in self.books.items() if key.agreement_id == agreement_id), default=None)
 
     async def save_shifts(self, standing: Mapping[str, Standing], suspense: Mapping[str, Shift | None]) -> None:
         self.shifts.update(standing)
@@ -97,6 +107,7 @@ class MemoryLedger:
             book.entries += more.entries
             book.base_fen += more.base_fen
             book.sum_fen_e4 += more.sum_fen_e4
+            book.last_day = max(book.last_day, more.last_day)
 
     async def waiting(self, pair: Pair, city: str, first: date, last: date, after: str, limit: int) -> Sequence[Shift]:
         found = [
@@ -113,21 +124,63 @@ class MemoryLedger:
         self.pending.discard(agreement_id)
 
     async def earliest_open_month(self, pair: Pair, before: str) -> str | None:
-        closed = self.kept_accounts.get(pair, Account()).settled_through or ""
-        return min((month for at, month in self.books if at == pair and closed < month < before), default=None)
+        months = (key.month for key in self.books if key.pair == pair and key not in self.settled_books)
+        return min((month for month in months if month < before), default=None)
 
     async def settlement_of(self, pair: Pair, month: str) -> str | None:
-        return next((s.settlement_id for s in self.settlements.values() if (s.pair, s.month) == (pair, month)), None)
+        entered = (
+            s.settlement_id
+            for s in self.settlements.values()
+            if (s.pair, s.month, s.reversed_at) == (pair, month, None)
+        )
+        ordered = (order.settlement_id for order in self.orders.values() if (order.pair, order.month) == (pair, month))
+        return next(itertools.chain(ordered, entered), None)
 
-    async def rebates(self, pair: Pair, month: str) -> AsyncIterator[Entry]:
-        for link in self.links:
-            entry = link.entry
-            if entry.kind in ("accrual", "reversal") and entry.pair == pair and entry.month == month:
-                yield entry
+    async def open_books(self, pair: Pair, month: str) -> dict[BookKey, BookTotals]:
+        return {
+            key: copy.copy(totals)
+            for key, totals in self.books.items()
+            if (key.pair, key.month) == (pair, month) and key not in self.settled_books
+        }
+
+    async def count_waiting(self, pair: Pair, month: str) -> int:
+        return sum(shift.pair == pair and f"{shift.day:%Y-%m}" <= month for shift in self.suspense.values())
+
+    async def add_order(self, order: Order) -> None:
+        account = self.kept_accounts.get(order.pair, Account())
+        self.kept_accounts[order.pair] = account._replace(closing=order.month)
+        self.orders[order.settlement_id] = order
+
+    async def order(self, settlement_id: str) -> Order | None:
+        return self.orders.get(settlement_id)
 
     async def add_settlement(self, settlement: Settlement) -> None:
+        del self.orders[settlement.settlement_id]
         self.settlements[settlement.settlement_id] = settlement
         self.kept_accounts[settlement.pair] = Account(settlement.month, settlement.carry_out_fen_e4)
+        self.settled_books |= await self._books_of(settlement)
+
+    async def settlement(self, settlement_id: str) -> Settlement | None:
+        return self.settlements.get(settlement_id)
+
+    async def settlement_before(self, pair: Pair, month: str) -> Settlement | None:
+        earlier = [s for s in self.settlements.values() if s.pair == pair and s.month < month and s.reversed_at is None]
+        return max(earlier, key=lambda settlement: settlement.month, default=None)
+
+    async def reopen(self, settlement: Settlement, account: Account, reason: str) -> None:
+        self.settlements[settlement.settlement_id] = settlement
+        self.kept_accounts[settlement.pair] = account
+        self.settled_books -= await self._books_of(settlement)
+
+    async def _books_of(self, settlement: Settlement) -> set[BookKey]:
+        return {key for key in self.books if (key.pair, key.month) == (settlement.pair, settlement.month)}
+
+    async def lines(self, order: Order) -> AsyncIterator[Line]:
+        """What `Orders.lines` gives."""
+        for link in self.links:
+            entry = link.entry
+            if entry.rebate is not None and entry.pair == order.pair and entry.month == order.month:
+                yield line_of(entry), entry.rebate.base_fen, entry.amount_fen_e4
 
     async def fund(self, community_id: str) -> Fund | None:
         return self.funds.get(community_id)
@@ -159,7 +212,11 @@ class MemoryLedger:
             accounts=dict(self.kept_accounts),
             funds=dict(self.funds),
             settlements=dict(self.settlements),
+            agreements=[version for versions in self.versions.values() for version in versions],
         )
+
+    async def told(self, entry_ids: Sequence[str]) -> Sequence[str]:
+        return [e.entry_id for e in self.events if isinstance(e, RebateAccrued) and e.entry_id in set(entry_ids)]
 
     async def chain(self, city: str) -> AsyncIterator[Link]:
         for link in self.links:

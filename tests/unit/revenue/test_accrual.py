@@ -8,19 +8,21 @@ import pytest
 
 from services.revenue.domain.agreements import Pair
 from services.revenue.use_cases.accrue import accrue_shifts
-from services.revenue.use_cases.settle import SettleMonth, settle_month
+from services.revenue.use_cases.settle import SettleMonth
 from services.revenue.use_cases.sign import sign_agreement
 from services.revenue.use_cases.verify import verify_city
 from shared.contracts.revenue import RebateAccrued
 from shared.kernel.money import FEN_MAX
-from tests.unit.revenue.given import CITY, COMMUNITIES, EMPLOYERS, NOW, PAIR, ids, ledger, shift, terms
+from tests.unit.revenue.given import CITY, COMMUNITIES, EMPLOYERS, NOW, PAIR, ids, ledger, settled, shift, terms
 from tests.unit.revenue.memory import MemoryLedger
+
+NEW_ID = ids()
 
 
 @pytest.fixture
 async def signed() -> MemoryLedger:
     store = await ledger()
-    await sign_agreement(terms(), store=store, now=NOW, new_id=ids())
+    await sign_agreement(terms(), store=store, now=NOW, new_id=NEW_ID)
     store.events.clear()
     return store
 
@@ -44,7 +46,7 @@ async def test_a_shift_makes_one_line_and_one_event(signed: MemoryLedger) -> Non
 
 async def test_the_base_of_output_is_the_output() -> None:
     store = await ledger()
-    await sign_agreement(terms(base="output"), store=store, now=NOW, new_id=ids())
+    await sign_agreement(terms(base="output"), store=store, now=NOW, new_id=NEW_ID)
     await accrue_shifts([shift()], store=store, now=NOW)
     assert lines(store) == [("accrual", 1, 30_000_000)]
 
@@ -91,9 +93,9 @@ async def test_a_shift_without_agreement_waits_and_is_posted_when_one_is_signed(
     await accrue_shifts([shift()], store=store, now=NOW)
     assert list(store.suspense) == [shift().shift_id]
     assert store.links == []
-    await sign_agreement(terms(valid_from=date(2026, 4, 1)), store=store, now=NOW, new_id=ids())
+    await sign_agreement(terms(valid_from=date(2026, 4, 1)), store=store, now=NOW, new_id=NEW_ID)
     assert list(store.suspense) == [shift().shift_id]
-    await sign_agreement(terms(valid_until=date(2026, 3, 31)), store=store, now=NOW, new_id=ids())
+    await sign_agreement(terms(valid_until=date(2026, 3, 31)), store=store, now=NOW, new_id=NEW_ID)
     assert store.suspense == {}
     assert lines(store) == [("accrual", 1, 12_000_000)]
     assert store.links[0].entry.rebate
@@ -115,15 +117,15 @@ async def test_a_correction_to_a_day_without_agreement_reverses_and_waits(signed
 
 
 async def test_a_correction_can_move_the_shift_to_another_community(signed: MemoryLedger) -> None:
-    await sign_agreement(terms(community_id=COMMUNITIES[1], rate_bp=500), store=signed, now=NOW, new_id=ids())
+    await sign_agreement(terms(community_id=COMMUNITIES[1], rate_bp=500), store=signed, now=NOW, new_id=NEW_ID)
     await accrue_shifts([shift(), shift(revision=2, community_id=COMMUNITIES[1])], store=signed, now=NOW)
-    assert signed.books[(PAIR, "2026-03")].sum_fen_e4 == 0
-    assert signed.books[(Pair(EMPLOYERS[0], COMMUNITIES[1]), "2026-03")].sum_fen_e4 == 6_000_000
+    sums = {(key.pair, key.month): totals.sum_fen_e4 for key, totals in signed.books.items()}
+    assert sums == {(PAIR, "2026-03"): 0, (Pair(EMPLOYERS[0], COMMUNITIES[1]), "2026-03"): 6_000_000}
 
 
 async def test_a_late_shift_goes_into_the_first_open_month(signed: MemoryLedger) -> None:
     await accrue_shifts([shift()], store=signed, now=NOW)
-    await settle_month(SettleMonth(PAIR, "2026-03"), store=signed, now=NOW, new_id=ids())
+    await settled(SettleMonth(PAIR, "2026-03"), signed, NEW_ID)
     late = shift(shift_id="sft-" + "1" * 32)
     await accrue_shifts([late, shift(revision=2, wage_fen=9_000)], store=signed, now=NOW)
     posted = [link.entry for link in signed.links if link.entry.rebate][1:]

@@ -14,10 +14,10 @@ from services.revenue.domain.ledger import Entry, Link, Posting, Rebate, seal
 from services.revenue.domain.ledger import Head as ChainHead
 from services.revenue.domain.settlements import Account, Settlement
 from services.revenue.use_cases.accrue import accrue_shifts
-from services.revenue.use_cases.settle import SettleMonth, settle_month
+from services.revenue.use_cases.settle import SettleMonth
 from services.revenue.use_cases.sign import sign_agreement
 from services.revenue.use_cases.verify import verify_city
-from tests.unit.revenue.given import CITY, COMMUNITIES, NOW, PAIR, ids, ledger, shift, spend, terms
+from tests.unit.revenue.given import CITY, COMMUNITIES, NOW, PAIR, ids, ledger, settled, shift, spend, terms
 from tests.unit.revenue.memory import MemoryLedger
 
 
@@ -28,7 +28,7 @@ async def store() -> MemoryLedger:
     await sign_agreement(terms(), store=made, now=NOW, new_id=new_id)
     story = [shift(), shift(shift_id="sft-" + "1" * 32), shift(revision=2, wage_fen=9_001)]
     await accrue_shifts(story, store=made, now=NOW)
-    await settle_month(SettleMonth(PAIR, "2026-03"), store=made, now=NOW, new_id=new_id)
+    await settled(SettleMonth(PAIR, "2026-03"), made, new_id)
     await spend(made, COMMUNITIES[0], 1_000, new_id)
     assert [link.entry.kind for link in made.links] == [
         "accrual", "accrual", "reversal", "accrual", "settlement", "spending",
@@ -123,9 +123,10 @@ async def test_what_is_kept_beside_the_ledger_is_watched(store: MemoryLedger) ->
         store.settlements[settlement_id] = replace(settlement, **{field.name: changed})
         assert await rules(store), field.name
     store.settlements[settlement_id] = settlement
-    store.books[(PAIR, "2026-04")] = BookTotals(1, 1, 1)
+    key = next(iter(store.books))._replace(month="2026-04")
+    store.books[key] = BookTotals(1, 1, 1)
     assert await rules(store) == {"book-total-wrong"}
-    del store.books[(PAIR, "2026-04")]
+    del store.books[key]
     store.kept_accounts[PAIR] = Account("2026-03", 1)
     assert await rules(store) == {"account-wrong"}
     store.kept_accounts[PAIR] = Account("2026-03", 0)

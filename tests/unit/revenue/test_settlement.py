@@ -11,21 +11,46 @@ import pytest
 
 from services.revenue.domain.agreements import Pair
 from services.revenue.domain.ledger import fund, payable
-from services.revenue.domain.settlements import HEADER, line_of, total_lines
+from services.revenue.domain.settlements import HEADER, Tally, line_of, total_lines
 from services.revenue.errors import (
+    AlreadyReversed,
     AlreadySettled,
     EarlierMonthOpen,
+    LaterMonthClosed,
     MonthClosed,
     MonthNotOver,
     NoAgreement,
     RevenueError,
+    ReversalInvalid,
+    SettlementRunning,
+    SettlementUnknown,
+    TotalsDiffer,
 )
 from services.revenue.use_cases.accrue import accrue_shifts
-from services.revenue.use_cases.settle import SettleMonth, settle_month
+from services.revenue.use_cases.settle import (
+    SettleMonth,
+    close_month,
+    preview_month,
+    reverse_settlement,
+    settle_month,
+    tally_month,
+)
 from services.revenue.use_cases.sign import sign_agreement
 from services.revenue.use_cases.verify import verify_city
 from shared.contracts.revenue import RebateSettled
-from tests.unit.revenue.given import CITY, COMMUNITIES, EMPLOYERS, NOW, PAIR, ids, ledger, shift, terms
+from tests.unit.revenue.given import (
+    CITY,
+    COMMUNITIES,
+    EMPLOYERS,
+    NOW,
+    PAIR,
+    ids,
+    ledger,
+    settled,
+    shift,
+    terms,
+    unheard,
+)
 from tests.unit.revenue.memory import MemoryLedger
 
 NEW_ID = ids()
@@ -39,9 +64,7 @@ async def store() -> MemoryLedger:
 
 
 async def settle(store: MemoryLedger, month: str, pair: Pair = PAIR) -> RebateSettled:
-    envelope = await settle_month(SettleMonth(pair, month), store=store, now=NOW, new_id=NEW_ID)
-    assert isinstance(envelope.event, RebateSettled)
-    return envelope.event
+    return await settled(SettleMonth(pair, month), store, NEW_ID)
 
 
 async def refused(error: type[RevenueError], store: MemoryLedger, month: str, pair: Pair = PAIR) -> RevenueError:
@@ -59,8 +82,8 @@ async def test_the_remainder_goes_into_the_next_month(store: MemoryLedger) -> No
     assert (march.amount_fen, march.carry_fen_e4, march.entries) == (6, -5_000, 1)
     april = shift(shift_id="sft-" + "1" * 32, day=shift().day.replace(month=4), wage_fen=30)
     await accrue_shifts([april], store=store, now=NOW)
-    settled = await settle(store, "2026-04")
-    assert (settled.amount_fen, settled.carry_fen_e4) == (1, 0)
+    april_settled = await settle(store, "2026-04")
+    assert (april_settled.amount_fen, april_settled.carry_fen_e4) == (1, 0)
     audit = await verify_city(CITY, snapshot=store)
     assert audit.findings == []
     assert audit.balances[payable(PAIR)] == 7 * 10_000
@@ -88,9 +111,9 @@ async def test_an_earlier_month_with_entries_comes_first(store: MemoryLedger) ->
 async def test_a_month_is_over_when_its_last_civil_day_is(store: MemoryLedger) -> None:
     last_hour = datetime(2026, 3, 31, 15, 59, tzinfo=UTC)
     with pytest.raises(MonthNotOver):
-        await settle_month(SettleMonth(PAIR, "2026-03"), store=store, now=last_hour, new_id=NEW_ID)
+        await settled(SettleMonth(PAIR, "2026-03"), store, NEW_ID, last_hour)
     midnight = datetime(2026, 3, 31, 16, 0, tzinfo=UTC)
-    await settle_month(SettleMonth(PAIR, "2026-03"), store=store, now=midnight, new_id=NEW_ID)
+    await settled(SettleMonth(PAIR, "2026-03"), store, NEW_ID, midnight)
     await refused(MonthNotOver, store, "2026-09")
 
 
@@ -116,7 +139,7 @@ async def test_a_stranger_recomputes_the_statement(store: MemoryLedger) -> None:
     )
     event = await settle(store, "2026-03")
     settlement = store.settlements[event.settlement_id]
-    text = HEADER + "".join([line_of(entry) async for entry in store.rebates(PAIR, "2026-03")])
+    text = HEADER + "".join([line_of(link.entry) for link in store.links if link.entry.rebate])
     text += "".join(total_lines(settlement))
 
     assert hashlib.sha256(text.encode()).hexdigest() == event.statement_hash
@@ -134,3 +157,76 @@ async def test_a_stranger_recomputes_the_statement(store: MemoryLedger) -> None:
     assert total["month"] == "2026-03"
     assert '"' not in text
     assert "\r" not in text
+
+
+async def test_a_dry_run_says_what_the_settlement_will_and_writes_nothing(store: MemoryLedger) -> None:
+    await accrue_shifts([shift(wage_fen=110)], store=store, now=NOW)
+    await settle(store, "2026-03")
+    late = shift(shift_id="sft-" + "1" * 32, wage_fen=50)
+    april = shift(shift_id="sft-" + "2" * 32, day=shift().day.replace(month=4), wage_fen=30)
+    waits = shift(shift_id="sft-" + "3" * 32, day=shift().day.replace(year=2025))
+    await accrue_shifts([late, april, waits], store=store, now=NOW)
+    before = (list(store.links), list(store.events), dict(store.kept_accounts))
+    dry = await preview_month(SettleMonth(PAIR, "2026-04"), store=store, now=NOW)
+    assert (list(store.links), list(store.events), dict(store.kept_accounts)) == before
+    made = await settle(store, "2026-04")
+    assert (dry.amount_fen, dry.carry_out_fen_e4, dry.base_fen) == (made.amount_fen, made.carry_fen_e4, made.base_fen)
+    assert (dry.entries, dry.late_entries, dry.waiting, dry.carry_in_fen_e4) == (2, 1, 1, -5_000)
+    with pytest.raises(AlreadySettled):
+        await preview_month(SettleMonth(PAIR, "2026-04"), store=store, now=NOW)
+
+
+async def test_a_month_that_is_being_settled_takes_nothing_and_is_not_ordered_twice(store: MemoryLedger) -> None:
+    await accrue_shifts([shift()], store=store, now=NOW)
+    closed = await close_month(SettleMonth(PAIR, "2026-03"), store=store, now=NOW, new_id=NEW_ID)
+    order = store.orders[closed.event.entity_id]
+    await accrue_shifts([shift(shift_id="sft-" + "1" * 32)], store=store, now=NOW)
+    assert store.links[-1].entry.month == "2026-04"
+    with pytest.raises(AlreadySettled, match=order.settlement_id):
+        await close_month(SettleMonth(PAIR, "2026-03"), store=store, now=NOW, new_id=NEW_ID)
+    with pytest.raises(SettlementRunning):
+        await close_month(SettleMonth(PAIR, "2026-04"), store=store, now=NOW, new_id=NEW_ID)
+    tally = await tally_month(store.lines(order), unheard)
+    assert await settle_month(order, tally, store=store, now=NOW) is not None
+    # Another instance that read the same lines enters nothing.
+    assert await settle_month(order, tally, store=store, now=NOW) is None
+    assert [link.entry.kind for link in store.links].count("settlement") == 1
+    assert (await verify_city(CITY, snapshot=store)).findings == []
+
+
+async def test_lines_that_do_not_sum_to_the_totals_are_not_settled(store: MemoryLedger) -> None:
+    await accrue_shifts([shift()], store=store, now=NOW)
+    closed = await close_month(SettleMonth(PAIR, "2026-03"), store=store, now=NOW, new_id=NEW_ID)
+    order = store.orders[closed.event.entity_id]
+    with pytest.raises(TotalsDiffer):
+        await settle_month(order, Tally(), store=store, now=NOW)
+    assert (store.settlements, list(store.orders)) == ({}, [order.settlement_id])
+
+
+async def test_a_reversal_opens_the_month_and_a_new_settlement_replaces_it(store: MemoryLedger) -> None:
+    await accrue_shifts([shift(wage_fen=110)], store=store, now=NOW)
+    first = await settle(store, "2026-03")
+    await accrue_shifts([shift(shift_id="sft-" + "1" * 32, wage_fen=50)], store=store, now=NOW)
+    await reverse_settlement(first.settlement_id, "a shift was missing", store=store, now=NOW)
+    assert store.funds[PAIR.community_id].balance_fen == 0
+    await accrue_shifts([shift(shift_id="sft-" + "2" * 32, wage_fen=90)], store=store, now=NOW)
+    again = await settle(store, "2026-03")
+    # What came while the month was closed stays in April; what came after it was opened is in March.
+    assert (again.entries, again.base_fen, again.amount_fen) == (2, 200, 10)
+    with pytest.raises(AlreadyReversed):
+        await reverse_settlement(first.settlement_id, "once more", store=store, now=NOW)
+    assert (await verify_city(CITY, snapshot=store)).findings == []
+
+
+async def test_settlements_are_reversed_from_the_last_on_and_with_a_reason(store: MemoryLedger) -> None:
+    first = await settle(store, "2026-03")
+    await settle(store, "2026-04")
+    with pytest.raises(LaterMonthClosed) as caught:
+        await reverse_settlement(first.settlement_id, "too early", store=store, now=NOW)
+    assert "2026-04" in caught.value.faults[0].expected
+    for reason in ("", "  ", "x" * 201):
+        with pytest.raises(ReversalInvalid) as refusal:
+            await reverse_settlement(first.settlement_id, reason, store=store, now=NOW)
+        assert [fault.field for fault in refusal.value.faults] == ["reason"]
+    with pytest.raises(SettlementUnknown):
+        await reverse_settlement("stl-" + "f" * 32, "no such one", store=store, now=NOW)

@@ -21,20 +21,20 @@ from services.revenue.domain.statements import (
 from services.revenue.paper.pages import statement_page
 from services.revenue.paper.pdf import statement_pdf
 from services.revenue.use_cases.accrue import accrue_shifts
-from services.revenue.use_cases.settle import SettleMonth, settle_month
+from services.revenue.use_cases.settle import SettleMonth
 from services.revenue.use_cases.sign import sign_agreement
-from tests.unit.revenue.given import NOW, PAIR, ids, ledger, shift, terms
+from tests.unit.revenue.given import NOW, PAIR, ids, ledger, settled, shift, terms
 
 
-async def settled(days: list[date]) -> tuple[Settlement, list[Entry]]:
+async def settled_march(days: list[date]) -> tuple[Settlement, list[Entry]]:
     """March of the pair, with a shift on each of these days."""
     store, new_id = await ledger(), ids()
     await sign_agreement(terms(), store=store, now=NOW, new_id=new_id)
     shifts = [shift(shift_id=f"sft-{n:032x}", day=day, wage_fen=10_000 + n) for n, day in enumerate(days)]
-    await settle_month(SettleMonth(PAIR, "2026-02"), store=store, now=NOW, new_id=new_id)
+    await settled(SettleMonth(PAIR, "2026-02"), store, new_id)
     await accrue_shifts(shifts, store=store, now=NOW)
-    await settle_month(SettleMonth(PAIR, "2026-03"), store=store, now=NOW, new_id=new_id)
-    entries = [entry async for entry in store.rebates(PAIR, "2026-03")]
+    await settled(SettleMonth(PAIR, "2026-03"), store, new_id)
+    entries = [link.entry for link in store.links if link.entry.rebate and link.entry.month == "2026-03"]
     return next(one for one in store.settlements.values() if one.month == "2026-03"), entries
 
 
@@ -60,7 +60,7 @@ DAYS = st.lists(
 @settings(max_examples=60, deadline=None)
 @given(days=DAYS)
 async def test_groups_sum_to_the_settlement_and_hide_the_few(days: list[date]) -> None:
-    settlement, entries = await settled(days)
+    settlement, entries = await settled_march(days)
     for is_public in (False, True):
         groups = statement(settlement, entries, is_public=is_public).groups
         assert sum(group.lines for group in groups) == settlement.entries
@@ -70,7 +70,7 @@ async def test_groups_sum_to_the_settlement_and_hide_the_few(days: list[date]) -
 
 
 async def test_the_public_page_names_no_shift_and_no_day() -> None:
-    settlement, entries = await settled([date(2026, 3, 9)] * 6)
+    settlement, entries = await settled_march([date(2026, 3, 9)] * 6)
     public = statement_page(statement(settlement, entries, is_public=True))
     full = statement_page(statement(settlement, entries, is_public=False))
     assert "2026-03-09" in full
@@ -82,14 +82,14 @@ async def test_the_public_page_names_no_shift_and_no_day() -> None:
 
 
 async def test_pages_need_nothing_from_elsewhere_and_escape_what_was_typed() -> None:
-    page = statement_page(statement(*(await settled([date(2026, 3, 9)] * 2)), is_public=False))
+    page = statement_page(statement(*(await settled_march([date(2026, 3, 9)] * 2)), is_public=False))
     assert not re.search(r"(?:src|href)=|url\(|@import|<script", page)
     assert "示例服装 &amp; &lt;厂&gt;" in page
     assert 'lang="zh-Hans"' in page
 
 
 async def test_a_pdf_has_a_page_of_sums_then_the_lines_and_brings_its_font() -> None:
-    settlement, entries = await settled([date(2026, 3, 9)] * 120)
+    settlement, entries = await settled_march([date(2026, 3, 9)] * 120)
     made = statement_pdf(statement(settlement, entries, is_public=False))
     assert made.startswith(b"%PDF-")
     assert len(re.findall(rb"/Type /Page\b", made)) == 4

@@ -1,0 +1,1 @@
+"""`make bench-revenue`: how fast money is accrued, settled and verified."""
