@@ -187,7 +187,8 @@ class Bus:
         if self._stopping.is_set():
             return
         broker = KafkaBroker(
-            self._settings.kafka,
+            # A list: the client library takes a text with commas apart, FastStream hands it on as one server.
+            self._settings.kafka.split(","),
             security=self._connection.security,
             client_id=f"mamapost-{self._service}",
             request_timeout_ms=REQUEST_TIMEOUT_MS,
