@@ -15,6 +15,7 @@ import yaml
 from fastapi import FastAPI
 from typer.testing import CliRunner
 
+from deploy.kubernetes.manifests import files
 from mamapost.cli import app as cli
 from shared.runtime.settings import Settings
 from tests.architecture.source import ROOT, SERVICES
@@ -85,7 +86,8 @@ def test_an_alert_is_complete(alert: dict[str, Any]) -> None:
 
 
 def test_every_alert_has_a_case_that_fires_and_one_that_is_silent() -> None:
-    cases = yaml.safe_load((ROOT / "deploy/prometheus/alerts.test.yml").read_text())["tests"]
+    written = (ROOT / "deploy/prometheus").glob("alerts*.test.yml")
+    cases = [case for file in written for case in yaml.safe_load(file.read_text())["tests"]]
     outcomes = {(case["alertname"], bool(case.get("exp_alerts"))) for test in cases for case in test["alert_rule_test"]}
     assert outcomes == {(alert["alert"], fires) for alert in ALERTS for fires in (True, False)}
 
@@ -106,6 +108,12 @@ def test_links_of_a_runbook_lead_somewhere(path: Path) -> None:
 @runbooks
 def test_commands_of_a_runbook_name_what_there_is(path: Path, routes: dict[str, set[str]]) -> None:
     known = set(yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())["services"])
+    workloads = {
+        f"{manifest['kind'].lower()}/{manifest['metadata']['name']}"
+        for text in files().values()
+        for manifest in yaml.safe_load_all(text)
+        if "metadata" in manifest
+    }
     found = list(commands(path))
     assert found
     for words in found:
@@ -123,8 +131,8 @@ def test_commands_of_a_runbook_name_what_there_is(path: Path, routes: dict[str, 
             assert rest[-1] in known, words
         elif program == "kubectl":
             assert rest[0] in KUBECTL, words
-            (target,) = (word for word in rest if word.startswith("deployment/"))
-            assert target.removeprefix("deployment/") in SERVICES, words
+            (target,) = (word for word in rest if "/" in word)
+            assert target in workloads, words
 
 
 def test_the_programs_of_runbooks_are_checked(routes: dict[str, set[str]]) -> None:
@@ -150,5 +158,5 @@ def _parse(arguments: list[str]) -> None:
 
 def test_cases_and_rules_are_read_by_other_readers_too() -> None:
     """Both files hold plain data only: nothing that one YAML reader knows and another does not."""
-    for name in ("alerts.yml", "alerts.test.yml", "prometheus.yml"):
+    for name in ("alerts.yml", "alerts.test.yml", "alerts.days.test.yml", "prometheus.yml"):
         json.dumps(yaml.safe_load((ROOT / "deploy/prometheus" / name).read_text()))

@@ -92,7 +92,10 @@ BUS = Dashboard(
                     "sum by (service) (rate(mamapost_feed_events_total[$__rate_interval])) or vector(0)",
                     "{{service}} events/s",
                 ),
-                Query("sum by (service, reason) (mamapost_feed_resumes_total)", "{{service}} resumed: {{reason}}"),
+                Query(
+                    "sum by (service, reason) (mamapost_feed_resumes_total) or vector(0)",
+                    "{{service}} resumed: {{reason}}",
+                ),
             ),
         ),
         Panel(

@@ -87,7 +87,7 @@ MATCHING = Dashboard(
             "Many that expire: nobody reads them. Many `seat-taken`: too many are made.",
             (
                 Query("sum(mamapost_matching_offers_made_total)", "made"),
-                Query("sum by (outcome) (mamapost_matching_offers_settled_total)", "{{outcome}}"),
+                Query("sum by (outcome) (mamapost_matching_offers_settled_total) or vector(0)", "{{outcome}}"),
                 Query("sum(mamapost_matching_offers_live)", "live"),
             ),
             "bars",

