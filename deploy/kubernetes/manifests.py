@@ -200,7 +200,7 @@ def _scaler(service: str) -> Manifest:
     """Consumers grow by their lag, up to one instance a partition; the registry, which has none, by processor."""
     if service in consumers():
         chosen = {"matchLabels": {"service": service}}
-        target = {"type": "AverageValue", "averageValue": LAG_PER_INSTANCE}
+        target: Manifest = {"type": "AverageValue", "averageValue": LAG_PER_INSTANCE}
         metric = {"name": "mamapost_consumer_lag_messages", "selector": chosen}
         measure: Manifest = {"type": "External", "external": {"metric": metric, "target": target}}
     else:
