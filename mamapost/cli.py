@@ -8,7 +8,7 @@ import json
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 import uvicorn
@@ -22,7 +22,7 @@ from mamapost.dlq.command import app as dlq
 from services.revenue.domain.statements import exact_yuan
 from shared.contracts.topics import TOPICS
 from shared.runtime import logs, server
-from shared.runtime.settings import Settings
+from shared.runtime.settings import Settings, unreadable
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -60,7 +60,7 @@ def serve(
         logs.configure(service.value, settings.log_level)
         served = importlib.import_module(f"services.{service.value}.app").create(settings)
     except (ValidationError, ValueError, OSError) as error:
-        _fail(f"{service.value} cannot start: {_readable(error)}")
+        _fail(f"{service.value} cannot start: {unreadable(error)}")
     config = uvicorn.Config(
         served,
         host=settings.host,
@@ -127,7 +127,7 @@ def rank_replay(
     try:
         broker = Connection(Settings() if kafka is None else Settings(kafka=kafka))
     except (ValidationError, ValueError, OSError) as error:
-        _fail(_readable(error))
+        _fail(unreadable(error))
     screen = Console(stderr=True)
     try:
         with screen.status("reading the topics") as status:
@@ -289,19 +289,6 @@ def _month(text: str | None) -> date:
         return datetime.strptime(text, "%Y-%m").date()
     except ValueError:
         raise typer.BadParameter("expected YYYY-MM", param_hint="--month") from None
-
-
-def _readable(error: ValidationError | ValueError | OSError) -> str:
-    if isinstance(error, ValidationError):
-        faults = error.errors(include_url=False, include_input=False, include_context=False)
-        return "; ".join(f"MAMAPOST_{'_'.join(map(str, f['loc'])).upper()}: {_wanted(f)}" for f in faults)
-    return str(error)
-
-
-def _wanted(fault: Any) -> str:
-    if fault["type"] == "path_type":
-        return "expected the path of a file"
-    return str(fault["msg"]).removeprefix("Value error, ")
 
 
 def _fail(message: str) -> None:

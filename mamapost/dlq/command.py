@@ -21,7 +21,8 @@ from mamapost.dlq.letters import Filter, Letter, read_letters
 from mamapost.dlq.replay import Outcome, Plan, message_at, plan, replay
 from shared.contracts.envelope import Reason, Undecodable, decode
 from shared.contracts.topics import TOPICS
-from shared.runtime.settings import Settings
+from shared.messaging.connection import Connection
+from shared.runtime.settings import Settings, unreadable
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Dead letters: list, show, replay.")
 
@@ -184,8 +185,11 @@ def _answered(work: Coroutine[Any, Any, _T]) -> _T:
         _fail(str(error) or type(error).__name__)
 
 
-def _broker(given: str | None) -> str:
-    return given or Settings().kafka
+def _broker(given: str | None) -> Connection:
+    try:
+        return Connection(Settings() if given is None else Settings(kafka=given))
+    except (ValueError, OSError) as error:
+        _fail(unreadable(error))
 
 
 def _as_data(letter: Letter) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.local.errors import LocalRunError
 from shared.contracts.topics import TOPICS
+from shared.messaging.connection import Connection
 
 LETTERS_MAX = 200_000
 """Letters looked at in one call, under 1 kB each; more of them want `--since` or a topic."""
@@ -77,14 +78,14 @@ class Filter:
         )
 
 
-async def read_letters(kafka: str, wanted: Filter) -> list[Letter]:
+async def read_letters(broker: Connection, wanted: Filter) -> list[Letter]:
     """The letters that are meant, in the order in which they were written, topic by topic.
 
     Raises:
         LocalRunError: there are more than `LETTERS_MAX`.
         KafkaError: the broker does not answer.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    admin = AIOKafkaAdminClient(**broker.arguments())
     await admin.start()
     try:
         existing = set(await admin.list_topics())
@@ -94,7 +95,7 @@ async def read_letters(kafka: str, wanted: Filter) -> list[Letter]:
     places = {TopicPartition(name, 0): 0 for name in names if name in existing}
     letters: dict[tuple[str, int], Letter] = {}
     replayed: dict[Origin, int] = {}
-    async for record in read_to_end(kafka, places):
+    async for record in read_to_end(broker, places):
         body = _body(record)
         if body is None:
             continue
@@ -139,7 +140,9 @@ def _noted(letter: Letter, replayed: Mapping[Origin, int]) -> Letter:
     return Letter(**{**fields, "is_replayed": True})
 
 
-async def read_to_end(kafka: str, places: Mapping[TopicPartition, int]) -> AsyncIterator[ConsumerRecord[bytes, bytes]]:
+async def read_to_end(
+    broker: Connection, places: Mapping[TopicPartition, int]
+) -> AsyncIterator[ConsumerRecord[bytes, bytes]]:
     """Every message from these places up to what is the end now; partitions interleave, each in order.
 
     Raises:
@@ -147,7 +150,7 @@ async def read_to_end(kafka: str, places: Mapping[TopicPartition, int]) -> Async
     """
     if not places:
         return
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, auto_offset_reset="earliest", enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**broker.arguments(), auto_offset_reset="earliest", enable_auto_commit=False)
     await consumer.start()
     try:
         ends = await consumer.end_offsets(list(places))

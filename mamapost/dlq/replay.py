@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from mamapost.dlq.letters import Letter, Origin, by_origin, read_to_end, starts
 from shared.contracts.envelope import Undecodable, decode
 from shared.contracts.topics import TOPICS
+from shared.messaging.connection import Connection
 from shared.messaging.dead_letters import REPLAYS_HEADER, replays_of
 
 BATCH = 500
@@ -63,7 +64,7 @@ class Plan:
         return {outcome: found[outcome] for outcome in Outcome if found[outcome]}
 
 
-async def plan(kafka: str, letters: Sequence[Letter], replays_max: int, limit: int | None = None) -> Plan:
+async def plan(broker: Connection, letters: Sequence[Letter], replays_max: int, limit: int | None = None) -> Plan:
     """Look at the messages that open letters name.
 
     Args:
@@ -77,7 +78,7 @@ async def plan(kafka: str, letters: Sequence[Letter], replays_max: int, limit: i
     chosen = sorted(wanted)[:limit]
     outcomes = dict.fromkeys(chosen, Outcome.GONE)
     keys: dict[tuple[str, bytes], Origin] = {}
-    async for record in read_to_end(kafka, starts(chosen)):
+    async for record in read_to_end(broker, starts(chosen)):
         origin = Origin(record.topic, record.partition, record.offset)
         older = keys.get((record.topic, record.key or b""))
         if older is not None and outcomes[older] is Outcome.READY:
@@ -101,7 +102,7 @@ def _judged(record: ConsumerRecord[bytes, bytes], letter: Letter, replays_max: i
     return Outcome.READY
 
 
-async def replay(kafka: str, ready: Sequence[Origin], tell: Callable[[int], None]) -> int:
+async def replay(broker: Connection, ready: Sequence[Origin], tell: Callable[[int], None]) -> int:
     """Send these messages again, each batch noted before the next; answers how many were sent.
 
     At least once: what was sent and not yet noted when this breaks off is sent again by the next replay.
@@ -115,11 +116,11 @@ async def replay(kafka: str, ready: Sequence[Origin], tell: Callable[[int], None
     wanted = set(ready)
     sent = 0
     batch: list[ConsumerRecord[bytes, bytes]] = []
-    producer = AIOKafkaProducer(bootstrap_servers=kafka, acks="all", linger_ms=5)
+    producer = AIOKafkaProducer(**broker.arguments(), acks="all", linger_ms=5)
     await producer.start()
     try:
         left = len(wanted)
-        async for record in read_to_end(kafka, starts(ready)):
+        async for record in read_to_end(broker, starts(ready)):
             if Origin(record.topic, record.partition, record.offset) not in wanted:
                 continue
             batch.append(record)
@@ -168,12 +169,12 @@ def _note(record: ConsumerRecord[bytes, bytes]) -> bytes:
     return orjson.dumps({"origin": origin._asdict(), "replayed_at": now})
 
 
-async def message_at(kafka: str, origin: Origin) -> ConsumerRecord[bytes, bytes] | None:
+async def message_at(broker: Connection, origin: Origin) -> ConsumerRecord[bytes, bytes] | None:
     """The message at a place; `None` when it is not there any more.
 
     Raises:
         KafkaError: the broker does not answer.
     """
-    async for record in read_to_end(kafka, {TopicPartition(origin.topic, origin.partition): origin.offset}):
+    async for record in read_to_end(broker, {TopicPartition(origin.topic, origin.partition): origin.offset}):
         return record if record.offset == origin.offset else None
     return None

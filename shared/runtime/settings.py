@@ -5,10 +5,24 @@ from __future__ import annotations
 import hashlib
 import hmac
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def unreadable(error: ValidationError | ValueError | OSError) -> str:
+    """Why settings cannot be used, by variable, in one line and without their values."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    faults = error.errors(include_url=False, include_input=False, include_context=False)
+    return "; ".join(f"MAMAPOST_{'_'.join(map(str, f['loc'])).upper()}: {_wanted(f)}" for f in faults)
+
+
+def _wanted(fault: Any) -> str:
+    if fault["type"] == "path_type":
+        return "expected the path of a file"
+    return str(fault["msg"]).removeprefix("Value error, ")
 
 
 class Settings(BaseSettings):

@@ -23,6 +23,7 @@ from shared.contracts.envelope import Envelope, Reason, encode
 from shared.contracts.fields import Event
 from shared.contracts.topics import PARTITIONS
 from shared.kernel.ids import new_id
+from shared.messaging.connection import Connection
 from shared.messaging.dead_letters import REPLAYS_HEADER, DeadLetters, Rejected
 from shared.messaging.relay import own_topics
 from shared.messaging.topics import ensure_topics
@@ -41,6 +42,7 @@ class Broker:
 
     def __init__(self, kafka: str, producer: AIOKafkaProducer) -> None:
         self.kafka = kafka
+        self.connection = Connection(Settings(kafka=kafka))
         self.producer = producer
 
     async def send(self, events: Sequence[Event], replays: int = 0) -> list[Any]:
@@ -57,7 +59,7 @@ class Broker:
 
     async def records(self, topic: str) -> list[Any]:
         places = {TopicPartition(topic, n): 0 for n in range(PARTITIONS)}
-        return [record async for record in read_to_end(self.kafka, places)]
+        return [record async for record in read_to_end(self.connection, places)]
 
     async def reject(self, records: Sequence[Any], reason: Reason = "handler-failed") -> None:
         letters = DeadLetters("matching")
@@ -96,7 +98,7 @@ async def test_thousands_come_to_the_consumer_again_once_it_is_mended(
         await eventually(lambda: len(sink.applied) >= MANY, "all were refused once")
 
         async def all_told() -> bool:
-            return len(await read_letters(broker.kafka, Filter((TOPIC,)))) >= MANY
+            return len(await read_letters(broker.connection, Filter((TOPIC,)))) >= MANY
 
         await eventually(all_told, "all are dead letters")
         sink.refuse.clear()
@@ -111,11 +113,11 @@ async def test_thousands_come_to_the_consumer_again_once_it_is_mended(
                 raise ConnectionError("the operator's network went away")
             await send(producer, batch)
 
-        ready = (await plan(broker.kafka, await read_letters(broker.kafka, Filter((TOPIC,))), 3)).ready
+        ready = (await plan(broker.connection, await read_letters(broker.connection, Filter((TOPIC,))), 3)).ready
         assert len(ready) == MANY
         monkeypatch.setattr(replaying, "_send", breaks_off)
         with pytest.raises(ConnectionError):
-            await replay(broker.kafka, ready, lambda _: None)
+            await replay(broker.connection, ready, lambda _: None)
         monkeypatch.setattr(replaying, "_send", send)
 
         code, told = await command(broker.kafka, "replay", "--topic", TOPIC, "--dry-run", "--json")
@@ -148,9 +150,9 @@ async def test_what_would_do_harm_is_left_out_and_told(broker: Broker) -> None:
     gone = await _at_offset(records[0], 999)
     await broker.reject([other, gone], "refused")
 
-    letters = await read_letters(broker.kafka, Filter())
+    letters = await read_letters(broker.connection, Filter())
     assert {letter.origin.topic for letter in letters} == {TOPIC}
-    outcomes = (await plan(broker.kafka, letters, 3)).outcomes
+    outcomes = (await plan(broker.connection, letters, 3)).outcomes
     assert dict(sorted((origin.offset, outcome) for origin, outcome in outcomes.items())) == {
         by_key[stale.seeker_id.encode()].offset: Outcome.SUPERSEDED,
         1: Outcome.CHANGED,
@@ -168,9 +170,9 @@ async def test_what_would_do_harm_is_left_out_and_told(broker: Broker) -> None:
 
     # It fails again, and that was its last time.
     await broker.reject([sent])
-    again = [letter for letter in await read_letters(broker.kafka, Filter()) if letter.replays == 3]
+    again = [letter for letter in await read_letters(broker.connection, Filter()) if letter.replays == 3]
     assert {letter.origin.offset for letter in again} == {by_key[looping.seeker_id.encode()].offset, sent.offset}
-    assert Outcome.READY not in (await plan(broker.kafka, again, 3)).counts
+    assert Outcome.READY not in (await plan(broker.connection, again, 3)).counts
 
 
 async def _at_offset(record: Any, offset: int) -> Any:
@@ -212,9 +214,9 @@ async def test_letters_are_chosen_and_shown(broker: Broker) -> None:
     assert seeker.seeker_id in (await command(broker.kafka, "show", TOPIC, "0", "--content"))[1]
 
     # One message for its two letters, and both are done.
-    planned = await plan(broker.kafka, await read_letters(broker.kafka, Filter((TOPIC,))), 3)
+    planned = await plan(broker.connection, await read_letters(broker.connection, Filter((TOPIC,))), 3)
     assert planned.ready == [Origin(TOPIC, registered.partition, registered.offset)]
-    assert await replay(broker.kafka, planned.ready, lambda _: None) == 1
+    assert await replay(broker.connection, planned.ready, lambda _: None) == 1
     assert await chosen() == [("seeker-withdrawn", "handler-failed")]
 
     for arguments, expected in (

@@ -85,6 +85,7 @@ async def running(settings: Settings, mongo: Mongo, tmp_path: Path) -> AsyncIter
     tokens.write_text(
         f"{hash_of('all')} a read,restricted\n{hash_of('open')} b read\n{hash_of('writes')} c write\n"
         f"{hash_of('over')} d read 2020-01-01T00:00:00Z\n{hash_of('soon')} e read,restricted {soon}\n"
+        f"{hash_of('yantai')} f read,restricted cities=370600\n"
     )
     log = EventLog(mongo.db, "registry")
 
@@ -223,6 +224,7 @@ async def test_a_token_must_be_known_good_and_carry_the_scope(running: Running, 
     await running.refused(PATH + form, 403, "forbidden", token="writes")
     refused = await running.refused(f"/feeds/{PlacementMade.topic}{form}", 403, "forbidden", token="open")
     assert "`restricted`" in refused["detail"]
+    await running.refused(PATH + form, 403, "city-forbidden", token="yantai")
 
 
 async def test_a_stream_ends_with_its_token(running: Running) -> None:
