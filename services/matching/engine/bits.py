@@ -151,6 +151,16 @@ def row_of(table: I32, keys: U64, a: Int, b: Int, counts: I64, used: Int) -> Int
 
 
 @compiled
+def count_new(table: I32, keys: U64, named: U64) -> Int:
+    """How many of some keys have no row; one that is there twice counts twice."""
+    count = 0
+    for n in range(named.shape[0]):
+        if find(table, keys, named[n, 0], named[n, 1]) < 0:
+            count += 1
+    return count
+
+
+@compiled
 def enter_all(table: I32, keys: U64, first: Int, end: Int) -> None:
     """Put rows `first` to `end` into the table."""
     for row in range(first, end):

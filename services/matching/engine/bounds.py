@@ -48,6 +48,10 @@ TOLERANCE = 1e-4
 """Of shares of hours, whose exact limits are whole half hours, at least 1 / 336 apart."""
 
 
+MARGIN = np.float32(3 * TOLERANCE)
+"""So much above the least share that a post asks for a share is certainly enough."""
+
+
 @compiled
 def chord_of(metres: Int) -> Float:
     """Chord of a commute limit on the unit sphere; never longer than the arc."""

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from services.matching.domain import BEST_POSTS, TOP_SEEKERS, Policy
 from services.matching.engine import changes, layout, room, running
-from services.matching.engine.bits import enter_all, find, row_of
+from services.matching.engine.bits import count_new, enter_all, find, row_of
 from services.matching.engine.layout import F32, HERE, I32, I64, U64, UNKNOWN, City, Shifts, Tables
 from services.matching.engine.pair import ONE, PLACED_SHIFT
 from services.matching.engine.staging import HoursBook, Id, PostNews, SeekerNews, SkillBook, Staging, keys_of
@@ -146,25 +146,43 @@ class Arrays:
 
     # --- room ---
 
-    def make_room(self, seekers: int, posts: int, shifts: int, more: int) -> None:
-        """Have room for so many more rows, each with so many words of skills beyond the first."""
+    def make_room_for(self, seekers: U64, posts: U64, shifts: int, more: int) -> None:
+        """Have room for all whom a batch names, some of them maybe known; see `make_room`."""
+        city = self.city
+        self.make_room(
+            int(count_new(self.tables.seekers, city.seekers.key, seekers)),
+            int(count_new(self.tables.posts, city.posts.key, posts)),
+            shifts,
+            more,
+            len(seekers),
+            len(posts),
+        )
+
+    def make_room(
+        self, seekers: int, posts: int, shifts: int, more: int, moving_seekers: int = 0, moving_posts: int = 0
+    ) -> None:
+        """Have room for so many more rows, each with so many words of skills beyond the first.
+
+        Args:
+            moving_seekers, moving_posts: rows that may go to other blocks of the indexes.
+        """
         self._widen(more)
         self._more_seekers(self.seekers + seekers)
         self._more_posts(self.posts + posts)
         if self.shift_rows + shifts > _rows(self.shifts):
             rows = room.larger(_rows(self.shifts), self.shift_rows + shifts)
             self.shifts = room.enlarged(self.shifts, layout.shifts(rows), self.shift_rows)
-        if 2 * (self.shift_rows + shifts) > len(self.shift_table):
-            self.shift_table = room.table(2 * (self.shift_rows + shifts))
+        if room.is_tight(self.shift_table, self.shift_rows + shifts):
+            self.shift_table = room.table(self.shift_rows + shifts)
             enter_all(self.shift_table, self.shifts.key, 0, self.shift_rows)
         now = (self.seekers, self.posts)
         grown = any(count > 2 * before + 1024 for count, before in zip(now, self._indexed, strict=True))
         if (
             grown
-            or not room.has_room(self.city.seeker_index, seekers + 1)
-            or not room.has_room(self.city.post_index, posts + 1)
+            or not room.has_room(self.city.seeker_index, moving_seekers + 1)
+            or not room.has_room(self.city.post_index, moving_posts + 1)
         ):
-            self.reindex(seekers, posts)
+            self.reindex(moving_seekers, moving_posts)
 
     def forget_shifts(self) -> None:
         """Give the rows of shifts back that are too old to count, once they are most of all.
@@ -200,8 +218,8 @@ class Arrays:
                 bests=room.enlarged(city.bests, layout.lists(layout.BEST, rows), used),
                 work=self._work(_rows(city.posts), rows),
             )
-        if 2 * least > len(self.tables.seekers):
-            self.tables = self.tables._replace(seekers=room.table(2 * least))
+        if room.is_tight(self.tables.seekers, least):
+            self.tables = self.tables._replace(seekers=room.table(least))
             enter_all(self.tables.seekers, self.city.seekers.key, 0, used)
 
     def _more_posts(self, least: int) -> None:
@@ -214,8 +232,8 @@ class Arrays:
                 tops=room.enlarged(city.tops, layout.lists(layout.TOP, rows), used),
                 work=self._work(rows, _rows(city.seekers)),
             )
-        if 2 * least > len(self.tables.posts):
-            self.tables = self.tables._replace(posts=room.table(2 * least))
+        if room.is_tight(self.tables.posts, least):
+            self.tables = self.tables._replace(posts=room.table(least))
             enter_all(self.tables.posts, self.city.posts.key, 0, used)
 
     def _work(self, posts: int, seekers: int) -> layout.Work:

@@ -196,7 +196,7 @@ class Work(NamedTuple):
     short_posts: I32
     short_seekers: I32
     is_short: U8  # posts, then seekers
-    lacks: F32  # by the facilities of the other side: what is missing of the full part
+    lacks: F32  # by the 16 sets of facilities of the other side: what is missing of the full part, what has changed
     counts: I64  # see below
 
 
@@ -303,6 +303,6 @@ def work(posts: int, seekers: int) -> Work:
         np.zeros(posts, np.int32),
         np.zeros(seekers, np.int32),
         np.zeros(posts + seekers, np.uint8),
-        np.zeros(16, np.float32),
+        np.zeros(32, np.float32),
         np.zeros(5, np.int64),
     )

@@ -53,6 +53,11 @@ def table(rows: int) -> I32:
     return np.zeros(power_of_two(2 * rows), np.int32)
 
 
+def is_tight(table_: I32, rows: int) -> bool:
+    """Whether a table of keys would be more than two thirds full."""
+    return 3 * rows > 2 * len(table_)
+
+
 def cell_of(places: F64, a_cell: int) -> float:
     """Edge of the smallest cells that hold so many places each on average, as a chord."""
     step = max(len(places) // SAMPLE, 1)

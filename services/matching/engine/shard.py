@@ -75,9 +75,15 @@ class Shard(Answers):
         went = shift_news(
             [(fact.id, fact.version, fact.state) for fact in shifts.values() if isinstance(fact.state, Shift)]
         )
+        named_seekers, named_posts = _named_by(others)
         self._check(seekers.values(), posts.values(), others)
         arrays, batch = self.arrays, len(seekers) + len(posts) + len(shifts) + len(others)
-        arrays.make_room(2 * batch, 2 * batch, batch, self.book.more)
+        arrays.make_room_for(
+            np.concatenate((seeker_keys, went.seeker, named_seekers)),
+            np.concatenate((post_keys, named_posts)),
+            len(shifts),
+            self.book.more,
+        )
         touched_seekers: set[str] = set()
         touched_posts: set[str] = set()
         for fact in others:
@@ -164,10 +170,6 @@ class Shard(Answers):
         for fact in others:
             if isinstance(fact.state, Certificate):
                 self.book.mask(frozenset({fact.state.skill}))
-                key_of(fact.state.seeker_id, SEEKER)
-            elif isinstance(fact.state, Placement):
-                key_of(fact.state.seeker_id, SEEKER)
-                key_of(fact.state.post_id, POST)
 
     def _learn(self, fact: Fact, seekers: set[str], posts: set[str]) -> None:
         """Take in a fact about neither seeker, post nor shift, and mark whom it touches."""
@@ -343,3 +345,11 @@ class Shard(Answers):
         arrays.run(running.SETTLE, rows=every, first=len(every), now_ms=ms_of(self.at), bulk=True)
         arrays.reindex(0, 0)
         arrays.build()
+
+
+def _named_by(facts: Iterable[Fact]) -> tuple[U64, U64]:
+    """The bits of the seekers and of the posts that placements and certificates name."""
+    states = [fact.state for fact in facts]
+    placements = [state for state in states if isinstance(state, Placement)]
+    seekers = [state.seeker_id for state in states if isinstance(state, Placement | Certificate)]
+    return keys_of(seekers, SEEKER), keys_of([placement.post_id for placement in placements], POST)

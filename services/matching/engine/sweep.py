@@ -13,6 +13,7 @@ from services.matching.engine.bits import compiled, woven
 from services.matching.engine.bounds import (
     F0,
     F1,
+    MARGIN,
     NOBODY,
     SLACK,
     bound_posts,
@@ -295,7 +296,8 @@ def sweep_post(city: City, p: Int, q: Int, do: Int) -> None:
     rest, time = _rest_of(city), np.float32(rules[TIME] * PART_MAX)
     skilled = np.float32(rules[SKILLS] * PART_MAX) * per_desire_of(city, p)
     distance, pay = np.float32(rules[DISTANCE] * PART_MAX), np.float32(rules[PAY] * PART_MAX)
-    least = min(least_of(city, p), least_of(city, q))
+    least, most = min(least_of(city, p), least_of(city, q)), max(least_of(city, p), least_of(city, q))
+    same_pay = posts.pay[p] == posts.pay[q]
     others = do & (TAKE_OUT | MOVE | PUT_IN) != 0
     far = F0 if others else np.float32(NOBODY)
     at, key_0, key_1 = posts.at[p], posts.key[p, 0], posts.key[p, 1]
@@ -305,6 +307,7 @@ def sweep_post(city: City, p: Int, q: Int, do: Int) -> None:
     for wanted in range(16):
         share = max(FACILITY_SHARE[wanted, now], FACILITY_SHARE[wanted, then])
         lacks[wanted] = rules[FACILITIES] * (PART_MAX - share)
+        lacks[16 + wanted] = FACILITY_SHARE[wanted, now] - FACILITY_SHARE[wanted, then]
     for block in range(ix.meta[0]):
         used = ix.blocks.used[block]
         if not used or not ix.blocks.kinds[block] & kind or not (remote or is_near(ix, block, x, y, z, F0)):
@@ -336,11 +339,15 @@ def sweep_post(city: City, p: Int, q: Int, do: Int) -> None:
             bound = out[i] - (F1 - fit) * time - lacks[week >> HALF]
             if fit < least or bound < min(ix.hot[block, EDGE, i] + far, own - ix.hot[block, STEADY, i]):
                 continue
+            # A change of pay, facilities or overlap that is none to her moves nothing in her list.
+            moves = do & MOVE and not (same_pay and lacks[16 + (week >> HALF)] == F0 and fit >= most + MARGIN)
+            if do & MOVE and not moves and bound < own - ix.hot[block, STEADY, i]:
+                continue
             s = np.int64(ix.codes[block, SLOT, i])
             base = base_of(city, s, p)
-            if do & MOVE:
+            if moves:
                 _move_in_best(city, s, p, base_of(city, s, q), base)
-            elif others and base >= 0 and stands(city.bests, s, base, at, key_0, key_1):
+            elif others and not do & MOVE and base >= 0 and stands(city.bests, s, base, at, key_0, key_1):
                 if do & TAKE_OUT:
                     remove(city.bests, s, p)
                     _lost_best(city, s)
