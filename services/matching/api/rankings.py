@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from datetime import datetime
+from heapq import nsmallest
+from itertools import islice
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
@@ -22,6 +25,7 @@ from services.matching.api.reader import (
     parts_of,
 )
 from services.matching.domain import BEST_POSTS, TOP_SEEKERS, RankedPost, RankedSeeker
+from services.matching.use_cases.helps import IDS_SLICE
 from shared.contracts.fields import City
 from shared.contracts.matching import Parts as PartsPayload
 from shared.runtime.pages import LIMIT_DEFAULT, Cursor, Limit, Page, decode_cursor, encode_cursor
@@ -134,9 +138,9 @@ def router(reader: Reader) -> APIRouter:
         city: CityFilter = None, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT, parts: WithParts = False
     ) -> RankingsPage:
         """Whole rankings of all posts that are not closed, in pages by post id."""
+        ids, following = await _page("rankings", reader.ids("post", city, reader.clock()), cursor, limit)
         now = reader.clock()
-        ids, following = _page("rankings", reader.ids("post", city, now), cursor, limit)
-        engine = reader.live.engine
+        engine = reader.live.at(now)
         items = [
             PostRanking(
                 post_id=id_,
@@ -144,6 +148,7 @@ def router(reader: Reader) -> APIRouter:
                 top=_seekers(engine.ranking(id_), parts),
             )
             for id_ in ids
+            if reader.city_of("post", id_) is not None
         ]
         return RankingsPage(items=items, next=following, **reader.fresh(city, now).model_dump())
 
@@ -152,9 +157,9 @@ def router(reader: Reader) -> APIRouter:
         city: CityFilter = None, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT, parts: WithParts = False
     ) -> BestPostsPage:
         """Whole lists of all seekers who have not withdrawn, in pages by seeker id."""
+        ids, following = await _page("best-posts", reader.ids("seeker", city, reader.clock()), cursor, limit)
         now = reader.clock()
-        ids, following = _page("best-posts", reader.ids("seeker", city, now), cursor, limit)
-        engine = reader.live.engine
+        engine = reader.live.at(now)
         items = [
             SeekerPosts(
                 seeker_id=id_,
@@ -162,20 +167,28 @@ def router(reader: Reader) -> APIRouter:
                 posts=_posts(engine.best_posts(id_), parts),
             )
             for id_ in ids
+            if reader.city_of("seeker", id_) is not None
         ]
         return BestPostsPage(items=items, next=following, **reader.fresh(city, now).model_dump())
 
     return routes
 
 
-def _page(
+async def _page(
     name: Literal["rankings", "best-posts"], ids: Iterable[str], cursor: str | None, limit: int
 ) -> tuple[list[str], str | None]:
-    """The ids of a page, in order, and the cursor of the next one."""
+    """The ids of a page, in order, and the cursor of the next one.
+
+    Those of a large city are looked through in pieces: who comes meanwhile may be missing, as if she came later.
+    """
     last = decode_cursor(name, cursor)
-    left = sorted(id_ for id_ in ids if last is None or id_ > last)
-    page = left[:limit]
-    return page, encode_cursor(name, page[-1]) if len(left) > limit else None
+    source, lowest = iter(ids), list[str]()
+    while piece := list(islice(source, IDS_SLICE)):
+        lowest = nsmallest(limit + 1, [*lowest, *(id_ for id_ in piece if last is None or id_ > last)])
+        if len(piece) == IDS_SLICE:
+            await asyncio.sleep(0)
+    page = lowest[:limit]
+    return page, encode_cursor(name, page[-1]) if len(lowest) > limit else None
 
 
 def _seekers(places: Iterable[RankedSeeker], parts: bool) -> list[SeekerPlace]:

@@ -182,8 +182,8 @@ class Engine:
         return None
 
     def ids(self, kind: EntityKind, city: str | None = None) -> Iterator[str]:
-        """Entities that are not over, of one city or all, in no order."""
-        for code, shard in self._shards.items():
+        """Entities that are not over, of one city or all, in no order. May be taken piece by piece while facts come."""
+        for code, shard in list(self._shards.items()):
             if city in (None, code):
                 yield from shard.ids(kind)
 

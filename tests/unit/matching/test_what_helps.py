@@ -20,6 +20,7 @@ from services.matching.domain import (
     SeekerHelps,
     view_of,
 )
+from services.matching.engine import Engine
 from services.matching.errors import PostUnknown, SeekerUnknown
 from services.matching.use_cases import helps
 from services.matching.use_cases.helps import SLICE, what_helps_post, what_helps_seeker
@@ -152,3 +153,21 @@ async def test_others_run_while_the_ids_of_a_large_city_are_collected(monkeypatc
     await what_helps_post(known, id_of("pst", 1))
     running.cancel()
     assert max(after - before for before, after in itertools.pairwise(seen)) <= 64
+
+
+async def test_cities_that_come_while_a_search_runs_do_not_break_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(helps, "IDS_SLICE", 16)
+    engine = Engine(NOW)
+    engine.apply(CITY)
+
+    async def others() -> None:
+        for number in range(100, 999):
+            engine.apply([Fact("seeker", id_of("skr", 10**6 + number), 1, f"{number}000", seeker())])
+            await asyncio.sleep(0)
+
+    coming = asyncio.create_task(others())
+    await asyncio.sleep(0)
+    found = await what_helps_seeker(engine, id_of("skr", 7))
+    assert found.of == found.looked_at == 3 * SLICE + 5
+    assert not coming.done()
+    coming.cancel()
