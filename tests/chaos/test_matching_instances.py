@@ -27,6 +27,7 @@ from shared.runtime.mongo import Mongo
 from shared.runtime.settings import Settings
 from tests.conftest import eventually
 from tests.integration.test_matching_service import create_topics, send
+from tests.integration.test_matching_streams import stream
 from tests.unit.matching.wire import id_of, post_opened, seeker_registered
 
 pytestmark = pytest.mark.slow
@@ -320,3 +321,32 @@ async def test_a_read_for_a_city_that_nobody_owns_is_told_so(pair: Pair) -> None
         codes.add((answer.status_code, answer.json().get("code")))
     assert codes <= {(503, "city-unowned"), (503, "catching-up"), (200, None)}
     await eventually(lambda: owns_all(pair, "one"), "the one that is left owns all", 60)
+
+
+async def test_a_stream_is_passed_on_and_resumed_wherever_its_city_goes(pair: Pair) -> None:
+    owners = await pair.owners()
+    city = next(city for city in CITIES if owners[partition_of(city)] == "two")
+    post, url = id_of("pst", post_of(city)), pair.fleet.url("one")
+
+    async def is_published() -> bool:
+        answer = await pair.get("one", f"/posts/{post}/ranking/changes")
+        return answer.status_code == 200 and answer.json()["size"] == 8
+
+    await eventually(is_published, "the ranking is published", 60)
+    async with stream(pair.http, post=post, url=url) as reader:
+        assert (await reader.event())[0] == "snapshot"
+        await send(pair.settings, events_of(city, 30, 1))
+        kind, change = await reader.event()
+        assert (kind, change["size"]) == ("change", 9)
+        await asyncio.to_thread(pair.fleet.stop_one, "two")
+        assert await reader.event() == ("resume", {"reason": "stopping"})
+        since, kept = reader.id, dict(reader.places)
+    await send(pair.settings, events_of(city, 31, 1))
+    await eventually(lambda: owns_all(pair, "one"), "the one that is left owns all", 60)
+    await pair.insist("one", f"/posts/{post}/ranking", after=str(Position.of(events_of(city, 31, 1)[0])))
+    async with stream(pair.http, since, post, url) as reader:
+        reader.places = kept
+        kind, change = await reader.event()
+        assert (kind, str(change["since"]), change["size"]) == ("change", since, 10), "she goes on where she was"
+    top = (await pair.insist("one", f"/posts/{post}/ranking"))["top"]
+    assert reader.seekers == [place["seeker_id"] for place in top]

@@ -92,9 +92,11 @@ class Stream:
 
 
 @asynccontextmanager
-async def stream(http: httpx.AsyncClient, since: str | None = None, post: str = POST) -> AsyncIterator[Stream]:
+async def stream(
+    http: httpx.AsyncClient, since: str | None = None, post: str = POST, url: str = ""
+) -> AsyncIterator[Stream]:
     headers = {} if since is None else {"Last-Event-ID": since}
-    async with http.stream("GET", f"/posts/{post}/ranking/stream", headers=headers) as answer:
+    async with http.stream("GET", f"{url}/posts/{post}/ranking/stream", headers=headers) as answer:
         assert answer.status_code == 200, await answer.aread()
         assert answer.headers["content-type"].startswith("text/event-stream")
         yield Stream(answer.aiter_lines())
