@@ -330,7 +330,7 @@ async def test_a_stream_is_passed_on_and_resumed_wherever_its_city_goes(pair: Pa
 
     async def is_published() -> bool:
         answer = await pair.get("one", f"/posts/{post}/ranking/changes")
-        return answer.status_code == 200 and answer.json()["size"] == 8
+        return answer.status_code == 200 and bool(answer.json()["size"] == 8)
 
     await eventually(is_published, "the ranking is published", 60)
     async with stream(pair.http, post=post, url=url) as reader:
