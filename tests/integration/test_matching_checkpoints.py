@@ -150,6 +150,7 @@ async def test_a_checkpoint_that_cannot_be_used_is_passed_over(
         assert consumed() - read_before == 1
         assert loads("fallback") - loaded_before == 1
     # One of another database is none.
+    (folder / f"partition-{HERE}.previous").unlink()  # the flipped one
     await own.client.drop_database(own.db.name)
     fresh_broker.kill_broker()
     fresh_broker.start_broker()

@@ -46,7 +46,7 @@ from tests.unit.matching.wire import (
     station_registered,
 )
 
-BASIS = Basis(cities.NOW, "a position", ("*", 1))
+BASIS = Basis(cities.NOW, "5ac1.0d6f1c2a.2.AwEAAgEAAAAAAAAAAAE", ("*", 1))
 
 Get = Callable[..., Awaitable[httpx.Response]]
 
