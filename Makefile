@@ -102,7 +102,7 @@ cluster: $(KERNEL) ## run three Kafka brokers and three mongod until Ctrl-C (aft
 
 .PHONY: cluster-test
 cluster-test: $(KERNEL) ## integration tests and a small demo on a fresh cluster (CLUSTER_ARGS="-k bus")
-	@$(BIN)/mamapost cluster run -- $(BIN)/python -m pytest tests/integration tests/cluster $(CLUSTER_ARGS)
+	@$(BIN)/mamapost cluster run -- $(BIN)/python -m pytest tests/integration $(CLUSTER_ARGS)
 	@$(BIN)/mamapost cluster run -- $(BIN)/mamapost demo --scale 0.05
 
 .PHONY: monitoring

@@ -11,6 +11,7 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import MessageSizeTooLargeError, UnknownTopicOrPartitionError
 from pymongo.errors import AutoReconnect
 
 from deploy.local.engines import Engines
@@ -245,7 +246,11 @@ async def test_bad_messages_are_dead_lettered_and_the_rest_of_their_batch_procee
             fields["headers"] = [(n, value if n == name else v) for n, v in fields["headers"]]
         else:
             fields |= fault
-        sent = await producer.send_and_wait(TOPIC, partition=partition, **fields)
+        try:
+            sent = await producer.send_and_wait(TOPIC, partition=partition, **fields)
+        except MessageSizeTooLargeError:
+            assert reason == "too-large"  # Apache Kafka keeps the topic's limit itself; the embedded broker has none
+            continue
         wanted.append((reason, {"topic": TOPIC, "partition": partition, "offset": sent.offset}, 1))
     await producer.stop()
     async with running(settings, reader, "training", sink.apply):
@@ -310,7 +315,11 @@ async def test_a_topic_that_the_broker_made_by_itself_is_made_anew(
 ) -> None:
     """As it happens when a consumer that outlived the lost broker asks its successor for the topic."""
     stray = AIOKafkaConsumer(TOPIC, bootstrap_servers=settings.kafka)
-    await stray.start()
+    try:
+        await stray.start()
+    except UnknownTopicOrPartitionError:
+        await stray.stop()
+        pytest.skip("this broker makes no topic by itself")
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
     await admin.start()
     await stray.stop()
