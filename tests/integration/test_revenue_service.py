@@ -15,15 +15,18 @@ import pytest
 from pymongo.errors import AutoReconnect
 
 from deploy.local.engines import Engines
+from mamapost.ledger import verify
 from services.revenue.app import create
-from services.revenue.handlers import Ledger
-from services.revenue.store import MongoLedger, at_one_moment
+from services.revenue.domain.agreements import Pair
+from services.revenue.handlers import Ledger, Settler
+from services.revenue.store import MongoLedger, MongoOrders, at_one_moment
 from services.revenue.use_cases import accrue
+from services.revenue.use_cases.settle import SettleMonth, close_month
 from services.revenue.use_cases.verify import verify_ledger
 from shared.contracts.fields import Event
 from shared.kernel.ids import new_id
 from shared.messaging.events import EventLog
-from shared.runtime.mongo import Mongo
+from shared.runtime.mongo import Mongo, Session
 from shared.runtime.settings import Settings
 from tests.conftest import eventually
 from tests.events import YANTAI
@@ -323,3 +326,74 @@ async def test_tampering_in_the_database_is_found(revenue: Client, ledger: Ledge
         await mongo.db["entries"].replace_one({"_id": entry["_id"]}, entry)
     await mongo.db["entries"].delete_one({"seq": 4})
     assert not (await revenue.get("/ledger/verify"))["ok"]
+
+
+async def test_tiers_dry_run_late_shift_and_reversal_over_http(
+    revenue: Client, ledger: Ledger, mongo: Mongo, town: Town
+) -> None:
+    """A tiered month is shown dry, settled, joined by a late shift, reversed and settled anew."""
+    tiers = [{"from_fen": 10_000, "rate_bp": 500}]
+    await revenue.accepted("/agreements", town.terms(tiers=tiers))
+    assert [one["tiers"] for one in await revenue.all("/agreements")] == [tiers]
+    await ledger.apply(envelopes([town.shift(wage_fen=6_000), town.shift(wage_fen=6_000)]))
+    month = town.month("2026-03")
+    dry = (await revenue.post("/settlements/dry-run", month)).json()
+    assert (dry["entries"], dry["amount_fen"], dry["late_entries"]) == (3, 900, 0)
+    assert await revenue.all("/settlements") == []
+    first = await settle(revenue, month)
+    await ledger.apply(envelopes([town.shift(wage_fen=6_000)]))
+    pair = {"employer_id": town.employer_id, "community_id": town.community_id}
+    known = await revenue.get("/ledger/months/2026-03", **pair)
+    assert (known["as_known_then"]["base_fen"], known["as_known_now"]["base_fen"]) == (12_000, 18_000)
+    assert [late["month"] for late in known["late"]] == ["2026-04"]
+    await revenue.accepted(f"/settlements/{first}/reverse", {"reason": "the late shift belongs to it"})
+    await revenue.refused(f"/settlements/{first}/reverse", {"reason": "again"}, 409)
+    assert (await revenue.get(f"/settlements/{first}/progress"))["state"] == "reversed"
+    assert await settle(revenue, month) != first
+    await settle(revenue, town.month("2026-04"))
+    fund = await revenue.get(f"/communities/{town.community_id}/fund")
+    assert fund["income_fen"] == 900 + 300
+    await healthy(mongo)
+
+
+async def test_an_order_outlives_the_instance_that_had_it(
+    revenue: Client, ledger: Ledger, mongo: Mongo, town: Town
+) -> None:
+    """An instance that was killed has read lines and entered nothing; when its claim is over, another one settles."""
+    await revenue.accepted("/agreements", town.terms())
+    await ledger.apply(envelopes([town.shift(), town.shift()]))
+    events = EventLog(mongo.db, "revenue")
+
+    async def order(session: Session) -> str:
+        command = SettleMonth(Pair(town.employer_id, town.community_id), "2026-03")
+        store = MongoLedger(mongo.db, events, session)
+        return (await close_month(command, store=store, now=NOW, new_id=new_id)).event.entity_id
+
+    clock = NOW
+    orders = MongoOrders(mongo.db, lambda: clock)
+    settlement_id = await mongo.transaction(order)
+    assert await orders.claim(settlement_id)
+    assert not await orders.claim(settlement_id)
+    assert await orders.pending() == []
+    clock = NOW + timedelta(minutes=1)
+    settler = asyncio.create_task(Settler(ledger, orders, events).run())
+    try:
+        await eventually(lambda: is_settled(revenue, settlement_id), "the order is carried out")
+    finally:
+        settler.cancel()
+    assert await orders.pending() == []
+    await healthy(mongo)
+
+
+async def test_the_command_reads_the_ledger_and_says_what_is_wrong(
+    revenue: Client, ledger: Ledger, mongo: Mongo, town: Town, settings: Settings
+) -> None:
+    """`mamapost ledger verify`: passes, then names what was taken away."""
+    await revenue.accepted("/agreements", town.terms())
+    await ledger.apply(envelopes([town.shift(), town.shift()]))
+    read: list[tuple[str, int, int]] = []
+    done = await asyncio.to_thread(verify, settings, None, lambda *progress: read.append(progress))
+    assert ([audit.findings for audit in done.audits], read[-1]) == ([[]], (YANTAI, 2, 2))
+    await mongo.db["events"].delete_one({"topic": "rebate-accrued"})
+    done = await asyncio.to_thread(verify, settings, YANTAI, lambda *_: None)
+    assert [finding.rule for finding in done.audits[0].findings] == ["event-missing"]
