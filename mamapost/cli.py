@@ -19,6 +19,7 @@ from rich.table import Table
 from deploy.local.errors import LocalRunError
 from mamapost.contracts.command import app as contracts
 from mamapost.dlq.command import app as dlq
+from mamapost.kit.cli import kit
 from services.revenue.domain.statements import exact_yuan
 from shared.contracts.topics import TOPICS
 from shared.runtime import logs, server
@@ -93,6 +94,7 @@ def topics(
 
 app.add_typer(contracts, name="contracts")
 app.add_typer(dlq, name="dlq")
+app.add_typer(kit, name="kit")
 
 rank = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Rankings, from the topics alone.")
 app.add_typer(rank, name="rank")

@@ -56,7 +56,7 @@ def running(data_dir: Path, *, with_token: bool) -> Iterator[Running]:
         tokens_file = data_dir / "tokens"
         own_token = secrets.token_urlsafe(32)
         holders = (
-            (token, "local read,write,personal"),
+            (token, "local read,write,personal,restricted"),
             (approver_token, "approver read,write"),
             (own_token, "matching write"),
         )

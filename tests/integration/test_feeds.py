@@ -13,8 +13,6 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
-from fastapi import FastAPI
 from prometheus_client import REGISTRY
 
 from shared.contracts.envelope import encode
@@ -24,13 +22,12 @@ from shared.messaging.events import EventLog
 from shared.messaging.feed import Feed, structured
 from shared.runtime import feeds as routes
 from shared.runtime.auth import hash_of
-from shared.runtime.feeds import feeds
-from shared.runtime.http import create_app
 from shared.runtime.mongo import Mongo, StoreUnavailable
 from shared.runtime.server import Server
 from shared.runtime.settings import Settings
 from tests.conftest import eventually
 from tests.events import NOW, seeker_registered
+from tests.integration.feed_server import served_feed
 from tests.unit.shared.served import fields_of, problem_of
 
 TOPIC = SeekerRegistered.topic
@@ -87,35 +84,13 @@ async def running(settings: Settings, mongo: Mongo, tmp_path: Path) -> AsyncIter
         f"{hash_of('over')} d read 2020-01-01T00:00:00Z\n{hash_of('soon')} e read,restricted {soon}\n"
         f"{hash_of('yantai')} f read,restricted cities=370600\n"
     )
-    log = EventLog(mongo.db, "registry")
-
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        yield
-
-    async def ready() -> dict[str, str]:
-        return {"store": "up"}
-
     own = settings.model_copy(update={"tokens_file": tokens})
-    app = create_app("registry", "A test.", own, lifespan, ready)
-    app.include_router(feeds("registry", mongo, log, lambda: pytest.fail("nothing is numbered any more")))
-    server = Server(
-        app,
-        uvicorn.Config(app, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=20),
-        unread_max_ms=1500,
-    )
-    listening = server.bound()
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)  # inherited; else it grows to megabytes
-    serving = asyncio.create_task(server.serve(sockets=[listening]))
-    await eventually(lambda: server.started, "the server has started")
-    feed = Running(mongo, log, server, listening.getsockname()[1])
-    try:
-        yield feed
-    finally:
-        await feed.http.aclose()
-        server.should_exit = True
-        async with asyncio.timeout(10):
-            await serving
+    async with served_feed(own, mongo, "registry", unread_max_ms=1500) as (server, port):
+        feed = Running(mongo, EventLog(mongo.db, "registry"), server, port)
+        try:
+            yield feed
+        finally:
+            await feed.http.aclose()
 
 
 async def sse(lines: AsyncIterator[str]) -> AsyncIterator[dict[str, str]]:

@@ -1,0 +1,81 @@
+"""Plays a stream to a broker, on topics of its own or on the real ones of an empty broker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TopicAlreadyExistsError, for_code
+
+from deploy.local.errors import LocalRunError
+from mamapost.kit.stream import TOPICS, Line
+from shared.contracts.topics import PARTITIONS
+
+REQUEST_TIMEOUT_MS = 10_000
+"""A broker that takes longer is not there."""
+
+
+class TopicsInUse(LocalRunError):
+    """The topics hold messages, which would stand among those of the stream."""
+
+    code = "topics-in-use"
+
+
+async def play(kafka: str, stream: Sequence[Line], prefix: str) -> None:
+    """Make the topics `<prefix><topic>` if need be, and send the stream in its order.
+
+    Raises:
+        TopicsInUse: they hold messages.
+        KafkaError: the broker does not do what it is asked for.
+    """
+    names = [prefix + topic for topic in TOPICS]
+    await _ensure(kafka, names)
+    if await _hold_messages(kafka, names):
+        raise TopicsInUse(f"{', '.join(names)}: expected empty topics; give another --prefix")
+    producer = AIOKafkaProducer(bootstrap_servers=kafka, acks="all", request_timeout_ms=REQUEST_TIMEOUT_MS)
+    await producer.start()
+    try:
+        pending = [
+            await producer.send(
+                prefix + line.topic, line.value, key=line.key, partition=line.partition, headers=list(line.headers)
+            )
+            for line in stream
+        ]
+        await asyncio.gather(*pending)
+    finally:
+        await producer.stop()
+
+
+async def _ensure(kafka: str, names: Sequence[str]) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka, request_timeout_ms=REQUEST_TIMEOUT_MS)
+    await admin.start()
+    try:
+        missing = set(names) - set(await admin.list_topics())
+        if missing:
+            made = await admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in sorted(missing)])
+            for _name, code, *_message in made.topic_errors:
+                if code not in (0, TopicAlreadyExistsError.errno):
+                    raise for_code(code)
+        for topic in await admin.describe_topics(list(names)):
+            # A broker that makes topics by itself, as the embedded one does, made it for a consumer that came first.
+            if len(topic["partitions"]) < PARTITIONS:
+                raise TopicsInUse(
+                    f"{topic['topic']}: expected {PARTITIONS} partitions; give another --prefix, and start your "
+                    "consumer when the stream has been played"
+                )
+    finally:
+        await admin.close()
+
+
+async def _hold_messages(kafka: str, names: Sequence[str]) -> bool:
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, request_timeout_ms=REQUEST_TIMEOUT_MS)
+    await consumer.start()
+    try:
+        ends = await consumer.end_offsets(
+            [TopicPartition(name, partition) for name in names for partition in range(PARTITIONS)]
+        )
+    finally:
+        await consumer.stop()
+    return any(ends.values())
