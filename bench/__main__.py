@@ -11,11 +11,13 @@ from pathlib import Path
 
 from bench.bus import bench_bus
 from bench.decode import bench_decode
+from bench.feeds import bench_feeds
 from bench.measure import Measured
 
 BENCHES: dict[str, Callable[[int], Coroutine[None, None, list[Measured]]]] = {
     "bus": bench_bus,
     "decode": bench_decode,
+    "feeds": bench_feeds,
 }
 
 

@@ -34,11 +34,9 @@ def run_check(kafka: str | None, prefix: str, table: Path, name: str, wait_s: fl
         KafkaError: the broker does not do what it is asked for.
     """
     screen = Console(highlight=False)
-    stream = load()
-    right = right_table(stream)
+    right = right_table(load())
     if kafka is not None:
-        asyncio.run(play(kafka, stream, prefix))
-        screen.print(_told(stream, prefix))
+        run_play(kafka, prefix)
     deadline = time.monotonic() + wait_s
     with screen.status(f"waiting for {table}"):
         while True:
@@ -60,6 +58,17 @@ def run_check(kafka: str | None, prefix: str, table: Path, name: str, wait_s: fl
     _print(screen, findings)
     screen.print(f"fail: {len(findings)} differences; {len(theirs)} posts, expected {len(right.posts)}")
     return False
+
+
+def run_play(kafka: str, prefix: str) -> None:
+    """Play the stream, and say what it holds.
+
+    Raises:
+        TopicsInUse, KafkaError: as in `run_check`.
+    """
+    stream = load()
+    asyncio.run(play(kafka, stream, prefix))
+    Console(highlight=False).print(_told(stream, prefix))
 
 
 def _told(stream: Sequence[Line], prefix: str) -> str:

@@ -38,6 +38,20 @@ def check(
         raise typer.Exit(1)
 
 
+@kit.command("play")
+def play_alone(
+    brokers: Annotated[str, typer.Option(help="Broker, host:port.")],
+    prefix: Annotated[str, typer.Option(help="Put before the topics' names; without it, the real ones.")] = "",
+) -> None:
+    """Play the golden stream to a broker, and leave the checking for later."""
+    from mamapost.kit.check import run_play
+
+    try:
+        run_play(brokers, prefix)
+    except (LocalRunError, KafkaError) as error:
+        _fail(str(error))
+
+
 @kit.command()
 def record(
     file: Annotated[Path, typer.Argument(help="Where to write the stream (.ndjson.gz).")],

@@ -16,6 +16,8 @@ from mamapost.kit.stream import TOPICS, Line, disorder, line_of, save
 from mamapost.local import Running, running
 from mamapost.scenario.drive import drive
 from mamapost.scenario.yantai import generate
+from shared.messaging.connection import Connection
+from shared.runtime.settings import Settings
 
 SCALE = 0.02
 SEED = 20251
@@ -41,7 +43,7 @@ def record(file: Path, month: date) -> int:
 async def _play(local: Running, month: date) -> list[Line]:
     scenario = generate(SEED, SCALE, month)
     async with (
-        Reader(local.engines.urls.kafka) as reader,
+        Reader(Connection(Settings(kafka=local.engines.urls.kafka))) as reader,
         httpx.AsyncClient(
             base_url=local.urls["matching"], headers={"Authorization": f"Bearer {local.token}"}, timeout=60
         ) as matching,

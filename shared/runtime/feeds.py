@@ -35,10 +35,10 @@ from shared.runtime.supervised import end, supervised
 
 PAGE_DEFAULT = 500
 PAGE_MAX = 2000
-"""Events of a page; the usual 1 kB each, so that the limit in bytes (`feed.PAGE_MAX_BYTES`) is met at about half."""
+"""Events of a page, about 1 kB each; larger ones meet the limit in bytes first (`feed.PAGE_MAX_BYTES`)."""
 
 OPEN_MAX = 100
-"""Streams and snapshots open at once in one instance: each may hold a page, so 100 MB in the worst case."""
+"""Streams and snapshots open at once in one instance: each may hold a page, so 200 MB in the worst case."""
 
 STREAM_READ = 200
 """Events that a stream reads ahead of its reader; the next are read when these are taken."""
