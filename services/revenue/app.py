@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from services.revenue import metrics
-from services.revenue.api import commands, funds, reads, settling, statements
+from services.revenue.api import commands, funds, grants, payouts, reads, settling, statements
 from services.revenue.api.desk import Desk
 from services.revenue.config import RevenueSettings
 from services.revenue.handlers import CONSUMED, Ledger, Releaser, Settler, Verifier
@@ -88,8 +88,12 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     async def ready() -> dict[str, str]:
         return {"store": await readiness.state(), "bus": bus.state}
 
-    app = create_app(SERVICE, DESCRIPTION, own, lifespan, ready, {"spending-requests": funds.REQUEST_BODY_MAX_BYTES})
-    for rooms in (commands, funds, reads, statements):
+    limits = {
+        "spending-requests": funds.REQUEST_BODY_MAX_BYTES,
+        "payout-confirmations": payouts.CONFIRMATION_BODY_MAX_BYTES,
+    }
+    app = create_app(SERVICE, DESCRIPTION, own, lifespan, ready, limits)
+    for rooms in (commands, funds, grants, payouts, reads, statements):
         for router in rooms.routers(desk):
             app.include_router(router)
     for router in settling.routers(desk, ledger.preview, settler.wake):

@@ -168,6 +168,48 @@ class ReceiptUnknown(RevenueError):
     kind: ClassVar[Kind] = "unknown"
 
 
+class NothingDue(RevenueError):
+    """Whatever was settled in the city was ordered before."""
+
+    code: ClassVar[str] = "nothing-due"
+    kind: ClassVar[Kind] = "conflict"
+
+
+class ConfirmationInvalid(RevenueError):
+    """The bank's file is none, or its control totals are not those of its lines; nothing of it was taken in."""
+
+    code: ClassVar[str] = "confirmation-invalid"
+    kind: ClassVar[Kind] = "invalid"
+
+
+class BatchUnknown(RevenueError):
+    """No such batch of payouts."""
+
+    code: ClassVar[str] = "batch-unknown"
+    kind: ClassVar[Kind] = "unknown"
+
+
+class GrantInvalid(RevenueError):
+    """The source or the grant is not one that there may be."""
+
+    code: ClassVar[str] = "grant-invalid"
+    kind: ClassVar[Kind] = "invalid"
+
+
+class SourceExhausted(RevenueError):
+    """The source has not that much left."""
+
+    code: ClassVar[str] = "source-exhausted"
+    kind: ClassVar[Kind] = "conflict"
+
+
+class SourceUnknown(RevenueError):
+    """No such funding source."""
+
+    code: ClassVar[str] = "source-unknown"
+    kind: ClassVar[Kind] = "unknown"
+
+
 class CommunityUnknown(RevenueError):
     """No such community here; the event that tells of it may still be on its way."""
 

@@ -11,7 +11,9 @@ from services.revenue.domain.accrual import BookKey, BookTotals, Shift, Standing
 from services.revenue.domain.agreements import Agreement, Pair
 from services.revenue.domain.audit import Kept
 from services.revenue.domain.funds import Fund, Receipt, Spending, SpendingRequest
+from services.revenue.domain.grants import Grant, Source
 from services.revenue.domain.ledger import Entry, Head, Link
+from services.revenue.domain.payouts import Batch, Payout
 from services.revenue.domain.settlements import Account, Line, Order, Settlement
 from shared.contracts.envelope import Envelope
 from shared.contracts.fields import Event
@@ -56,7 +58,45 @@ class Signatories:
         ]
 
 
-class LedgerStore(Protocol):
+class PaymentStore(Protocol):
+    """What payouts and grants need, inside a transaction."""
+
+    async def outstanding(self, city: str) -> Mapping[Pair, int]:
+        """What each pair of a city was settled and not ordered, fen; ordered and failed is not ordered."""
+        ...
+
+    async def add_batch(self, batch: Batch, payouts: Sequence[Payout]) -> None: ...
+
+    async def payouts(self, payout_ids: Collection[str]) -> Mapping[str, Payout]:
+        """By id; those that do not exist are absent."""
+        ...
+
+    async def save_payouts(self, payouts: Sequence[Payout]) -> None: ...
+
+    async def source(self, source_id: str) -> Source | None: ...
+
+    async def save_source(self, source: Source) -> None: ...
+
+    async def add_grant(self, grant: Grant) -> None: ...
+
+
+class PaymentReads(Protocol):
+    """What readers ask of payouts and grants."""
+
+    async def batches(self, city: str | None, after: str, limit: int) -> list[Batch]:
+        """By id."""
+        ...
+
+    async def payouts_of(self, batch_id: str) -> list[Payout]:
+        """Of one batch, by pair, as in its file."""
+        ...
+
+    async def sources(self, city: str | None, after: str, limit: int) -> list[Source]:
+        """By id."""
+        ...
+
+
+class LedgerStore(PaymentStore, Protocol):
     """The store inside one transaction.
 
     `lock` comes before whatever must stay true until the commit: it takes the chains of the cities. Two writers of one
@@ -252,11 +292,11 @@ class Movement:
     """
 
     seq: int
-    source: Settlement | Spending
+    source: Settlement | Spending | Grant
     is_reversal: bool = False
 
 
-class LedgerReads(Protocol):
+class LedgerReads(PaymentReads, Protocol):
     """What readers ask, outside transactions. Lists come in the order of the key that `after` names."""
 
     async def agreements(

@@ -169,6 +169,73 @@ class SpendingRequested(RevenueEvent):
     requested_at: Instant
 
 
+class PayoutsOrdered(RevenueEvent):
+    """What was settled in a city was ordered from the bank, in one file."""
+
+    topic: ClassVar[str] = "payouts-ordered"
+    entity: ClassVar[str] = "batch_id"
+
+    batch_id: OpenId
+    version: Version = 1
+    city: City
+    count: Count
+    amount_fen: Fen
+    file_hash: Annotated[Sha256, Field(description="SHA-256 of the file for the bank.")]
+    ordered_at: Instant
+
+
+class PayoutConfirmed(RevenueEvent):
+    """The bank said what became of a payout from an employer to a community."""
+
+    topic: ClassVar[str] = "payout-confirmed"
+    entity: ClassVar[str] = "payout_id"
+
+    payout_id: OpenId
+    version: Version = 1
+    batch_id: OpenId
+    employer_id: OpenId
+    community_id: OpenId
+    city: City
+    amount_fen: Fen
+    state: Annotated[Literal["paid", "failed"], OPEN]
+    booked_on: Day
+    confirmed_at: Instant
+
+
+class FundingSourceOpened(RevenueEvent):
+    """Somebody gives money beside the rebates, from one day to another and up to a limit."""
+
+    topic: ClassVar[str] = "funding-source-opened"
+    entity: ClassVar[str] = "source_id"
+
+    source_id: OpenId
+    version: Version = 1
+    city: City
+    kind: Annotated[Literal["social-insurance-subsidy", "donation", "grant"], OPEN]
+    limit_fen: Fen
+    valid_from: Day
+    valid_until: Annotated[Day, Field(description="Last day.")]
+    opened_at: Instant
+
+
+class GrantMade(RevenueEvent):
+    """A source gave: into a community's fund, or as a subsidy to an employer at a community."""
+
+    topic: ClassVar[str] = "grant-made"
+    entity: ClassVar[str] = "grant_id"
+
+    grant_id: OpenId
+    version: Version = 1
+    source_id: OpenId
+    kind: Annotated[Literal["social-insurance-subsidy", "donation", "grant"], OPEN]
+    community_id: OpenId
+    employer_id: Annotated[OpenId | None, Field(description="Of a subsidy; absent: the fund received it.")] = None
+    city: City
+    amount_fen: Fen
+    granted_on: Day
+    granted_at: Instant
+
+
 class FundSpent(RevenueEvent):
     """A community paid for something out of its fund: a spending request was approved by a second person."""
 

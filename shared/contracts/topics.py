@@ -127,6 +127,10 @@ TOPICS: dict[str, Topic] = {
         _record(revenue.SettlementReversed),
         _record(revenue.SpendingRequested),
         _record(revenue.FundSpent),
+        _record(revenue.PayoutsOrdered),
+        _record(revenue.PayoutConfirmed),
+        _state(revenue.FundingSourceOpened),
+        _record(revenue.GrantMade),
     )
 }
 """All topics by name."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import re
 import secrets
 from collections import Counter
@@ -18,6 +19,7 @@ import pytest
 
 from services.revenue.app import create
 from services.revenue.domain.funds import RECEIPT_MAX_BYTES
+from services.revenue.domain.payouts import CONFIRMATION_HEADER
 from services.revenue.handlers import Ledger
 from services.revenue.store import MongoLedger, at_one_moment
 from services.revenue.use_cases.verify import verify_ledger
@@ -25,6 +27,7 @@ from shared.messaging.events import EventLog
 from shared.runtime.auth import hash_of
 from shared.runtime.mongo import Mongo
 from shared.runtime.settings import Settings
+from tests.events import YANTAI
 from tests.integration.serving import Client, served, without_broker
 from tests.integration.town import NOW, Town, envelopes, settle
 
@@ -198,6 +201,46 @@ async def test_a_receipt_pays_once_and_strangers_are_not_found(desks: Desks) -> 
     await desks.desk.refused(f"/communities/com-{nobody}/spending-requests", request(), 404)
     assert (await desks.anybody.http.get(f"/communities/com-{nobody}/fund")).status_code == 404
     assert (await desks.anybody.post(f"{desks.path}/spending-requests", request())).status_code == 401
+
+
+async def test_the_bank_pays_and_a_donation_comes_in(desks: Desks, mongo: Mongo) -> None:
+    """What was settled goes to the bank once; its file twice is one payout; a donation is in the fund."""
+    batch = await desks.desk.accepted("/payout-batches", {"city": YANTAI})
+    assert (await desks.desk.refused("/payout-batches", {"city": YANTAI}, 409))["code"] == "nothing-due"
+    file = await desks.desk.http.get(f"/payout-batches/{batch['id']}/file")
+    [told] = (await desks.desk.get("/payout-batches", city=YANTAI))["items"]
+    assert hashlib.sha256(file.content).hexdigest() == told["file_hash"]
+    assert (told["count"], told["amount_fen"]) == (1, 1_000)
+    payout_id = file.text.splitlines()[1].split(",")[1]
+
+    async def confirm(amount_fen: int) -> httpx.Response:
+        line = f"payout,{payout_id},{amount_fen},paid,REF 1,2026-05-01,"
+        text = "\n".join([CONFIRMATION_HEADER, line, "count,,,,,,1", f"amount_fen,,,,,,{amount_fen}"])
+        headers = {"Content-Type": "text/csv", "Idempotency-Key": secrets.token_hex(16)}
+        return await desks.desk.http.post(f"/cities/{YANTAI}/payout-confirmations", content=text, headers=headers)
+
+    [refused] = (await confirm(999)).json()["refused"]
+    assert refused == {"line": 2, "payout_id": payout_id, "field": "amount_fen", "expected": "1000 fen, as ordered"}
+    answers = await asyncio.gather(confirm(1_000), confirm(1_000))
+    assert Counter((answer.json()["paid"], answer.json()["repeated"]) for answer in answers) == {(1, 0): 1, (0, 1): 1}
+    assert await mongo.db["entries"].count_documents({"kind": "payout"}) == 1
+    assert await mongo.db["events"].count_documents({"topic": "payout-confirmed"}) == 1
+
+    terms = {"city": YANTAI, "kind": "donation", "giver": "a foundation", "limit_fen": 500}
+    days = {"valid_from": "2026-05-01", "valid_until": "2026-12-31"}
+    source = await desks.desk.accepted("/funding-sources", {**terms, **days})
+    grant = {"community_id": desks.town.community_id, "amount_fen": 400, "granted_on": "2026-05-02"}
+    await desks.desk.accepted(f"/funding-sources/{source['id']}/grants", grant)
+    problem = await desks.desk.refused(f"/funding-sources/{source['id']}/grants", grant, 409)
+    assert (problem["code"], problem["errors"][0]["expected"]) == ("source-exhausted", "at most 100 fen")
+    fund = await desks.anybody.get(f"{desks.path}/fund")
+    assert (fund["income_fen"], fund["granted_fen"], fund["balance_fen"]) == (1_000, 400, 1_400)
+    page = (await desks.anybody.http.get(f"{desks.path}/fund", headers={"Accept": "text/html"})).text
+    assert "捐赠" in page
+    assert "14.00" in page
+    [kept] = (await desks.desk.get("/funding-sources"))["items"]
+    assert (kept["given_fen"], kept["left_fen"]) == (400, 100)
+    await healthy(mongo)
 
 
 async def healthy(mongo: Mongo) -> None:

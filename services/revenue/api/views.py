@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from services.revenue.domain.accrual import Shift
 from services.revenue.domain.audit import Audit
 from services.revenue.domain.funds import Fund, SpendingRequest
+from services.revenue.domain.grants import Grant
 from services.revenue.domain.ledger import Entry, EntryKind, Link
 from services.revenue.domain.settlements import Settlement
 from services.revenue.domain.statements import Statement
@@ -201,9 +202,9 @@ def entry_view(link: Link) -> EntryView:
 
 
 class MovementView(BaseModel):
-    """Something that came into a fund (`settlement`) or left it (`spending`, `settlement-reversal`)."""
+    """Something that came into a fund (`settlement`, `grant`) or left it (`spending`, `settlement-reversal`)."""
 
-    kind: Literal["settlement", "settlement-reversal", "spending"]
+    kind: Literal["settlement", "settlement-reversal", "spending", "grant"]
     at: datetime
     amount_fen: Annotated[int, Field(description="As it changes the balance: a spending is negative.")]
     settlement_id: str | None = None
@@ -213,6 +214,8 @@ class MovementView(BaseModel):
     category: str | None = None
     purpose: str | None = None
     receipt_hash: str | None = None
+    grant_id: str | None = None
+    source_kind: str | None = None
 
 
 def movement_view(movement: Movement) -> MovementView:
@@ -227,6 +230,14 @@ def movement_view(movement: Movement) -> MovementView:
             settlement_id=source.settlement_id,
             employer_id=source.pair.employer_id,
             month=source.month,
+        )
+    if isinstance(source, Grant):
+        return MovementView(
+            kind="grant",
+            at=source.granted_at,
+            amount_fen=source.amount_fen,
+            grant_id=source.grant_id,
+            source_kind=source.kind,
         )
     request = source.request
     return MovementView(
@@ -269,12 +280,13 @@ def spending_request_view(request: SpendingRequest) -> SpendingRequestView:
 
 
 class FundView(BaseModel):
-    """A community's fund: `balance_fen = income_fen - spent_fen`; its movements in pages, oldest first."""
+    """A community's fund: `balance_fen = income_fen + granted_fen - spent_fen`; movements in pages, oldest first."""
 
     community_id: str
     city: str
     balance_fen: int
-    income_fen: int
+    income_fen: Annotated[int, Field(description="From settlements.")]
+    granted_fen: Annotated[int, Field(description="From donations and grants.")]
     spent_fen: int
     movements: Page[MovementView]
 
@@ -285,6 +297,7 @@ def fund_view(fund: Fund, movements: Page[MovementView]) -> FundView:
         city=fund.city,
         balance_fen=fund.balance_fen,
         income_fen=fund.income_fen,
+        granted_fen=fund.granted_fen,
         spent_fen=fund.spent_fen,
         movements=movements,
     )

@@ -20,10 +20,13 @@ from services.revenue.domain.ledger import (
     Link,
     Rebate,
     entry_id_of,
+    grant_postings,
     hash_of,
+    payout_postings,
     rebate_postings,
     settlement_postings,
     spending_postings,
+    subsidy_postings,
 )
 from services.revenue.domain.settlements import Account, Settlement, Tally, reversal_entry
 from shared.kernel.clock import month_of
@@ -109,6 +112,10 @@ class Audit:
             self._read_settlement(entry)
         elif entry.kind == "settlement-reversal":
             self._read_settlement_reversal(entry)
+        elif entry.kind == "payout":
+            self._read_payout(entry)
+        elif entry.kind in ("grant", "subsidy"):
+            self._read_grant(entry)
         else:
             self._read_spending(entry)
 
@@ -241,7 +248,31 @@ class Audit:
             self._find("spent-over-balance", entry.entry_id)
         if entry.entry_id != entry_id_of("spending", entry.cause):
             self._find("id-not-of-cause", entry.entry_id)
-        self._funds[entry.community_id] = Fund(old.community_id, old.city, old.income_fen, old.spent_fen + amount_fen)
+        self._funds[entry.community_id] = replace(old, spent_fen=old.spent_fen + amount_fen)
+
+    def _read_payout(self, entry: Entry) -> None:
+        amount_fen, rest = divmod(entry.amount_fen_e4, E4)
+        if entry.employer_id is None or rest or amount_fen <= 0:
+            self._find("payout-amount-wrong", entry.entry_id)
+        elif entry.postings != payout_postings(entry.pair, amount_fen):
+            self._find("accounts-wrong", entry.entry_id)
+        if entry.entry_id != entry_id_of("payout", entry.cause):
+            self._find("id-not-of-cause", entry.entry_id)
+
+    def _read_grant(self, entry: Entry) -> None:
+        amount_fen, rest = divmod(entry.amount_fen_e4, E4)
+        given, employer_id, community_id = entry.postings[0].account, entry.employer_id, entry.community_id
+        source_id = given.removeprefix("funding-source:")
+        if employer_id is None or entry.kind == "grant":
+            legs = grant_postings(source_id, community_id, amount_fen)
+            old = self._fund(community_id)
+            self._funds[community_id] = replace(old, granted_fen=old.granted_fen + amount_fen)
+        else:
+            legs = subsidy_postings(source_id, employer_id, community_id, amount_fen)
+        if rest or amount_fen <= 0 or entry.postings != legs:
+            self._find("accounts-wrong", entry.entry_id)
+        if entry.entry_id != entry_id_of(entry.kind, entry.cause):
+            self._find("id-not-of-cause", entry.entry_id)
 
     def _fund(self, community_id: str) -> Fund:
         return self._funds.get(community_id, Fund(community_id, self.city))

@@ -33,16 +33,18 @@ MEDIA_TYPES = {b"%PDF-": "application/pdf", b"\x89PNG\r\n\x1a\n": "image/png", b
 
 @dataclass(frozen=True, slots=True)
 class Fund:
-    """What came in by settlements and what was spent, in fen. Negative income is a month that corrections turned."""
+    """What came in by settlements and by grants, and what was spent, in fen. Negative income is a month that
+    corrections turned."""
 
     community_id: str
     city: str
     income_fen: int = 0
     spent_fen: int = 0
+    granted_fen: int = 0
 
     @property
     def balance_fen(self) -> int:
-        return self.income_fen - self.spent_fen
+        return self.income_fen + self.granted_fen - self.spent_fen
 
 
 @dataclass(frozen=True, slots=True)

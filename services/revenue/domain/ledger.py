@@ -17,7 +17,9 @@ from typing import Literal, NamedTuple
 from services.revenue.domain.agreements import Pair
 from shared.kernel.money import E4
 
-EntryKind = Literal["accrual", "reversal", "settlement", "settlement-reversal", "spending"]
+EntryKind = Literal[
+    "accrual", "reversal", "settlement", "settlement-reversal", "spending", "payout", "grant", "subsidy"
+]
 
 GENESIS_HASH = "0" * 64
 """What the first entry of a city stands on."""
@@ -138,6 +140,21 @@ def spent(community_id: str, category: str) -> str:
     return f"community-spent:{community_id}:{category}"
 
 
+def bank(community_id: str) -> str:
+    """What the bank has transferred to a community."""
+    return f"community-bank:{community_id}"
+
+
+def source(source_id: str) -> str:
+    """What a source of subsidies or grants has given."""
+    return f"funding-source:{source_id}"
+
+
+def subsidy(employer_id: str, community_id: str) -> str:
+    """What an employer received as a subsidy for its posts at a community."""
+    return f"employer-subsidy:{employer_id}:{community_id}"
+
+
 def move(debit: str, credit: str, amount_fen_e4: int) -> tuple[Posting, ...]:
     """Both legs of an entry; a negative amount goes the other way."""
     return (Posting(debit, amount_fen_e4), Posting(credit, -amount_fen_e4))
@@ -156,6 +173,21 @@ def settlement_postings(pair: Pair, amount_fen: int) -> tuple[Posting, ...]:
 def spending_postings(community_id: str, category: str, amount_fen: int) -> tuple[Posting, ...]:
     """Legs of a spending: the fund is debited, what was paid for is credited."""
     return move(fund(community_id), spent(community_id, category), amount_fen * E4)
+
+
+def payout_postings(pair: Pair, amount_fen: int) -> tuple[Posting, ...]:
+    """Legs of a payout: the community has the money at its bank, and the employer owes that much less."""
+    return move(bank(pair.community_id), payable(pair), amount_fen * E4)
+
+
+def grant_postings(source_id: str, community_id: str, amount_fen: int) -> tuple[Posting, ...]:
+    """Legs of a grant or a donation: the source has given, the fund holds more."""
+    return move(source(source_id), fund(community_id), amount_fen * E4)
+
+
+def subsidy_postings(source_id: str, employer_id: str, community_id: str, amount_fen: int) -> tuple[Posting, ...]:
+    """Legs of a subsidy: the source has given, the employer has received; no fund is touched."""
+    return move(source(source_id), subsidy(employer_id, community_id), amount_fen * E4)
 
 
 def canonical(seq: int, prev_hash: str, entry: Entry) -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from services.revenue.domain.funds import Fund, Spending
+from services.revenue.domain.grants import Grant
 from services.revenue.domain.settlements import Settlement
 from services.revenue.paper.pages import templates
 from services.revenue.paper.picture import Bar, bars
@@ -35,11 +36,15 @@ class FundPage:
     fund: Fund
     office: str
     spent_fen: Mapping[str, int]
-    movements: Sequence[Settlement | Spending]
+    movements: Sequence[Settlement | Spending | Grant]
 
     @property
     def settlements(self) -> list[Settlement]:
         return [one for one in self.movements if isinstance(one, Settlement)]
+
+    @property
+    def grants(self) -> list[Grant]:
+        return [one for one in self.movements if isinstance(one, Grant)]
 
     @property
     def spendings(self) -> list[Spending]:
@@ -52,7 +57,8 @@ def fund_page(page: FundPage) -> str:
     picture = bars(
         f"{page.office}: 收入、支出与结余 income, spending and balance",
         [
-            Bar("收入 Came in", fund.income_fen, "income"),
+            Bar("返还收入 Rebates", fund.income_fen, "income"),
+            *([Bar("捐赠补助 Grants", fund.granted_fen, "income")] if fund.granted_fen else []),
             *(Bar(CATEGORY_NAMES[name], amount, "spent") for name, amount in sorted(page.spent_fen.items())),
             Bar("结余 Left", fund.balance_fen, "left"),
         ],

@@ -3,7 +3,8 @@
 Collections: `heads` (end of each city's chain), `entries` (the ledger; only ever inserted), `books` (running totals of
 each pair, month, month worked and agreement), `accounts` (settled through, carried remainder), `agreements`, `shifts`
 (what stands), `suspense`, `orders` (settlements to be entered), `settlements`, `spendings` (requests, and what came of
-them), `receipts` (the files), `funds`, `parties`.
+them), `receipts` (the files), `funds`, `batches` and `payouts` (files for the bank), `sources`
+and `grants` (money beside rebates), `parties`.
 """
 
 from services.revenue.store.figures import MongoFigures

@@ -271,7 +271,9 @@ def standing_of(document: Document) -> Standing:
 
 
 def fund_of(document: Document) -> Fund:
-    return Fund(document["_id"], document["city"], document["income_fen"], document["spent_fen"])
+    return Fund(
+        document["_id"], document["city"], document["income_fen"], document["spent_fen"], document["granted_fen"]
+    )
 
 
 def request_document(request: SpendingRequest) -> Document:

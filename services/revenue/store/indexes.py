@@ -6,7 +6,7 @@ from pymongo import ASCENDING, IndexModel
 
 from shared.runtime.mongo import Database
 
-FUND_KINDS = ["settlement", "settlement-reversal", "spending"]
+FUND_KINDS = ["settlement", "settlement-reversal", "spending", "grant"]
 
 _INDEXES: dict[str, list[IndexModel]] = {
     "entries": [
@@ -61,6 +61,13 @@ _INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("community_id", ASCENDING), ("is_approved", ASCENDING)], name="community"),
         IndexModel([("is_approved", ASCENDING), ("_id", ASCENDING)], name="requests"),
     ],
+    "batches": [IndexModel([("city", ASCENDING), ("_id", ASCENDING)], name="city")],
+    "payouts": [
+        # The file of a batch; what is ordered in a city.
+        IndexModel([("batch_id", ASCENDING), ("pair", ASCENDING)], name="batch", unique=True),
+        IndexModel([("city", ASCENDING), ("state", ASCENDING)], name="city"),
+    ],
+    "sources": [IndexModel([("city", ASCENDING), ("_id", ASCENDING)], name="city")],
     "funds": [IndexModel([("city", ASCENDING)], name="city")],
 }
 
@@ -68,7 +75,7 @@ _INDEXES: dict[str, list[IndexModel]] = {
 async def ensure_indexes(db: Database) -> None:
     """Create what is missing. Collections are created too: a transaction should not have to."""
     existing = set(await db.list_collection_names())
-    for name in ("heads", "entries", "shifts", "parties", "receipts", "orders", *_INDEXES):
+    for name in ("heads", "entries", "shifts", "parties", "receipts", "orders", "grants", *_INDEXES):
         if name not in existing:
             await db.create_collection(name, check_exists=False)
             existing.add(name)

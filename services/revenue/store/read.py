@@ -9,6 +9,7 @@ from pymongo import ASCENDING, DESCENDING
 from services.revenue.domain.accrual import BookKey, BookTotals, Shift
 from services.revenue.domain.agreements import Agreement, Pair
 from services.revenue.domain.funds import Fund, Receipt, Spending, SpendingRequest
+from services.revenue.domain.grants import Grant
 from services.revenue.domain.ledger import Entry, Link, entry_id_of
 from services.revenue.domain.settlements import Settlement
 from services.revenue.ports import Movement, Progress, Signed
@@ -28,14 +29,12 @@ from services.revenue.store.documents import (
     spending_of,
 )
 from services.revenue.store.indexes import FUND_KINDS
-from shared.runtime.mongo import Database, Document
+from services.revenue.store.payments import MongoPaymentReads, grant_of
+from shared.runtime.mongo import Document
 
 
-class MongoReads:
+class MongoReads(MongoPaymentReads):
     """Reads outside transactions; each sees what is committed when it runs."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
 
     async def agreements(
         self, employer_id: str | None, community_id: str | None, after: str, limit: int
@@ -117,12 +116,14 @@ class MongoReads:
         cursor = self._db["entries"].find(wanted, {"seq": 1, "cause": 1, "kind": 1}).sort("seq", order).limit(limit)
         entries = await cursor.to_list(limit)
         causes = {"_id": {"$in": [entry["cause"] for entry in entries]}}
-        sources: dict[str, Settlement | Spending] = {
+        sources: dict[str, Settlement | Spending | Grant] = {
             document["_id"]: settlement_of(document)
             for document in await self._db["settlements"].find(causes).to_list(limit)
         }
         for document in await self._db["spendings"].find(causes).to_list(limit):
             sources[document["_id"]] = spending_of(document)
+        for document in await self._db["grants"].find(causes).to_list(limit):
+            sources[document["_id"]] = grant_of(document)
         return [
             Movement(int(entry["seq"]), sources[entry["cause"]], entry["kind"] == "settlement-reversal")
             for entry in entries

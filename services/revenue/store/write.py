@@ -39,6 +39,7 @@ from services.revenue.store.documents import (
     standing_document,
     standing_of,
 )
+from services.revenue.store.payments import MongoPayments
 from shared.contracts.envelope import Envelope
 from shared.contracts.fields import Event
 from shared.kernel.clock import end_of_month
@@ -47,13 +48,12 @@ from shared.messaging.events import EventLog
 from shared.runtime.mongo import Database, Document, Session
 
 
-class MongoLedger:
+class MongoLedger(MongoPayments):
     """One transaction's view; made anew for each attempt."""
 
     def __init__(self, db: Database, events: EventLog, session: Session) -> None:
-        self._db = db
+        super().__init__(db, session)
         self._events = events
-        self._session = session
         self._known_shifts: set[str] = set()
 
     async def lock(self, cities: Collection[str]) -> dict[str, Head]:
@@ -318,7 +318,12 @@ class MongoLedger:
     async def save_fund(self, fund: Fund) -> None:
         await self._db["funds"].replace_one(
             {"_id": fund.community_id},
-            {"city": fund.city, "income_fen": fund.income_fen, "spent_fen": fund.spent_fen},
+            {
+                "city": fund.city,
+                "income_fen": fund.income_fen,
+                "spent_fen": fund.spent_fen,
+                "granted_fen": fund.granted_fen,
+            },
             upsert=True,
             session=self._session,
         )

@@ -19,10 +19,11 @@ from services.revenue.ports import Party, Signatories
 from shared.contracts.envelope import Envelope
 from shared.contracts.fields import Event
 from shared.contracts.revenue import RebateAccrued
+from tests.unit.revenue.payments import MemoryPayments
 
 
 @dataclass
-class MemoryLedger:
+class MemoryLedger(MemoryPayments):
     """`LedgerStore` and `LedgerSnapshot` in dictionaries."""
 
     heads: dict[str, Head] = field(default_factory=dict)
@@ -37,7 +38,6 @@ class MemoryLedger:
     books: dict[BookKey, BookTotals] = field(default_factory=dict)
     settled_books: set[BookKey] = field(default_factory=set)
     orders: dict[str, Order] = field(default_factory=dict)
-    settlements: dict[str, Settlement] = field(default_factory=dict)
     funds: dict[str, Fund] = field(default_factory=dict)
     requests: dict[str, SpendingRequest] = field(default_factory=dict)
     receipts: dict[str, Receipt] = field(default_factory=dict)

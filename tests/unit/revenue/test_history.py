@@ -6,45 +6,37 @@ The model keeps the latest revision of each shift and what it was worth when it 
 from __future__ import annotations
 
 import itertools
-import random
 from collections import Counter, defaultdict
-from collections.abc import Coroutine
 from dataclasses import replace
 from datetime import date, timedelta
 from fractions import Fraction
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, rule
 
 from services.revenue.domain.accrual import Shift
 from services.revenue.domain.agreements import Pair, Tier
-from services.revenue.domain.funds import Receipt
 from services.revenue.domain.ledger import fund as fund_account
 from services.revenue.domain.ledger import payable
 from services.revenue.errors import (
     AgreementGap,
     AgreementOverlaps,
     AlreadyReversed,
-    FundTooSmall,
     LaterMonthClosed,
     RevenueError,
 )
 from services.revenue.use_cases.accrue import accrue_shifts
 from services.revenue.use_cases.settle import SettleMonth, reverse_settlement
 from services.revenue.use_cases.sign import SignAgreement, sign_agreement
-from services.revenue.use_cases.spend import ApproveSpending, RequestSpending, approve_spending, request_spending
 from services.revenue.use_cases.verify import verify_city
 from shared.contracts.revenue import FundSpent, RebateAccrued
 from tests.unit.revenue.given import CITY, COMMUNITIES, EMPLOYERS, NOW, SIGNATORIES, ids, ledger, settled
-
-T = TypeVar("T")
+from tests.unit.revenue.payment_rules import PAIRS, PaymentRules, done
 
 # Small worlds, so that the parts of a history meet: what is worked is agreed on, and settled more than once.
-PAIRS = [Pair(EMPLOYERS[0], COMMUNITIES[0]), Pair(EMPLOYERS[0], COMMUNITIES[1]), Pair(EMPLOYERS[1], COMMUNITIES[1])]
-DESKS = ["a-desk", "another-desk"]
 MONTHS = ["2026-01", "2026-02", "2026-03", "2026-04"]
 DAYS = st.dates(date(2026, 1, 1), date(2026, 3, 31))
 STARTS = st.one_of(st.just(date(2026, 1, 1)), DAYS)
@@ -89,16 +81,7 @@ def rebate_of(terms: SignAgreement, base: int) -> int:
     return base * terms.rate_bp + sum(step * over for step, over in zip(steps, above, strict=True))
 
 
-def done(work: Coroutine[Any, Any, T]) -> T:
-    """The result of a coroutine that waits for nothing (the store is in memory)."""
-    try:
-        work.send(None)
-    except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]
-    raise AssertionError("the store in memory never waits")
-
-
-class History(RuleBasedStateMachine):
+class History(PaymentRules):
     """Shifts, corrections, duplicates, late agreements, settlements and spendings, in any order."""
 
     @initialize()
@@ -117,9 +100,7 @@ class History(RuleBasedStateMachine):
         self.closed: dict[Pair, str] = {}
         self.settled: Counter[Pair] = Counter()
         self.carry: Counter[Pair] = Counter()
-        self.spent: Counter[str] = Counter()
-        self.requests: dict[str, RequestSpending] = {}
-        self.paid: set[str] = set()
+        self.begin_payments()
 
     @rule(batch=st.lists(SHIFTS, min_size=1, max_size=6))
     def shifts_come(self, batch: list[Shift]) -> None:
@@ -253,39 +234,6 @@ class History(RuleBasedStateMachine):
         else:
             self.closed[pair] = closed
 
-    @rule(community_id=st.sampled_from(COMMUNITIES), amount_fen=st.integers(1, 40), by=st.sampled_from(DESKS))
-    def spending_is_requested(self, community_id: str, amount_fen: int, by: str) -> None:
-        receipt = Receipt(f"%PDF- {len(self.requests)}".encode())
-        command = RequestSpending(community_id, "activity", amount_fen, "an activity", receipt, by)
-        enough = self._fund(community_id) >= amount_fen
-        try:
-            envelope = done(request_spending(command, store=self.store, now=NOW, new_id=self.new_id))
-        except FundTooSmall:
-            assert not enough
-            return
-        assert enough
-        self.requests[envelope.event.entity_id] = command
-
-    @precondition(lambda self: self.requests)
-    @rule(pick=st.randoms(use_true_random=False), by=st.sampled_from(DESKS))
-    def spending_is_approved(self, pick: random.Random, by: str) -> None:
-        """Any request, also one that was paid, by anybody, also who asked."""
-        spending_id = pick.choice(sorted(self.requests))
-        asked = self.requests[spending_id]
-        allowed = (
-            asked.requested_by != by
-            and spending_id not in self.paid
-            and self._fund(asked.community_id) >= asked.amount_fen
-        )
-        try:
-            done(approve_spending(ApproveSpending(spending_id, by), store=self.store, now=NOW))
-        except RevenueError:
-            assert not allowed
-            return
-        assert allowed
-        self.paid.add(spending_id)
-        self.spent[asked.community_id] += asked.amount_fen
-
     @invariant()
     def every_fen_is_accounted_for(self) -> None:
         audit = done(verify_city(CITY, snapshot=self.store))
@@ -295,10 +243,10 @@ class History(RuleBasedStateMachine):
             now_worth = self._owed(pair)
             closed = self.closed.get(pair, "")
             open_sum = sum(amount for (at, month), amount in self.unsettled.items() if at == pair and month > closed)
-            assert audit.balances.get(payable(pair), 0) == now_worth
+            assert audit.balances.get(payable(pair), 0) == now_worth - self.paid_out[pair] * 10_000
             assert now_worth == self.settled[pair] * 10_000 + self.carry[pair] + open_sum
         for community_id in COMMUNITIES:
-            assert -audit.balances.get(fund_account(community_id), 0) == self._fund(community_id) * 10_000
+            assert -audit.balances.get(fund_account(community_id), 0) == self.fund_of(community_id) * 10_000
 
     @invariant()
     def nothing_is_dropped_and_nothing_stands_twice(self) -> None:
@@ -326,7 +274,7 @@ class History(RuleBasedStateMachine):
         for link in self.store.links:
             for posting in link.entry.postings:
                 assert posting.account.split(":")[0] in (
-                    "employer-payable", "community-accrued", "community-fund", "community-spent",
+                    "employer-payable", "community-accrued", "community-fund", "community-spent", "community-bank",
                 )  # fmt: skip
                 assert "skr-" not in posting.account
 
@@ -379,10 +327,6 @@ class History(RuleBasedStateMachine):
             ),
             None,
         )
-
-    def _fund(self, community_id: str) -> int:
-        income = sum(amount for pair, amount in self.settled.items() if pair.community_id == community_id)
-        return income - self.spent[community_id]
 
     @staticmethod
     def _pair(terms: SignAgreement) -> Pair:
