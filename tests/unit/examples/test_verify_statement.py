@@ -13,10 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.revenue.domain.agreements import Tier
 from services.revenue.domain.settlements import HEADER, Settlement, line_of, total_lines
 from services.revenue.use_cases.accrue import accrue_shifts
 from services.revenue.use_cases.settle import SettleMonth
 from services.revenue.use_cases.sign import sign_agreement
+from shared.kernel.money import settle_e4
 from tests.architecture.source import ROOT
 from tests.unit.revenue.given import NOW, PAIR, ids, ledger, settled, shift, terms
 from tests.unit.revenue.memory import MemoryLedger
@@ -88,6 +90,50 @@ async def test_a_month_that_does_not_take_up_what_the_last_one_left(tmp_path: Pa
     assert "carry_in_fen_e4" in done.stdout.splitlines()[1]
 
 
+async def tiered() -> Written:
+    """March under 5 %, from 100 yuan on 8 %, from 200 on 12 %: lines that cross tiers, and one that leaves again."""
+    store, new_id = await ledger(), ids()
+    tiers = (Tier(10_000, 800), Tier(20_000, 1_200))
+    await sign_agreement(terms(rate_bp=500, tiers=tiers), store=store, now=NOW, new_id=new_id)
+    shifts = [shift(shift_id=f"sft-{n:032x}", wage_fen=9_001) for n in range(4)]
+    await accrue_shifts([*shifts, shift(revision=2, wage_fen=1)], store=store, now=NOW)
+    await settled(SettleMonth(PAIR, "2026-03"), store, new_id)
+    [settlement] = store.settlements.values()
+    return await statement(store, settlement)
+
+
+async def test_tiers_are_recomputed(tmp_path: Path) -> None:
+    written = await tiered()
+    done = run(tmp_path, written)
+    assert (done.returncode, done.stdout[:4]) == (0, "pass"), done.stdout
+    lines = [line.split(",") for line in written.content.decode().split("\n") if line.startswith("line,")]
+    assert len(lines) > 5
+    base = sum(int(line[9]) for line in lines)
+    exact = min(base, 10_000) * 500 + min(max(base - 10_000, 0), 10_000) * 800 + max(base - 20_000, 0) * 1_200
+    assert sum(int(line[11]) for line in lines) == exact
+
+
+async def test_a_tier_that_does_not_follow_is_found(tmp_path: Path) -> None:
+    written = await tiered()
+    level = run(tmp_path, written._replace(content=change(3, "before_fen", "9000")(written.content.decode()).encode()))
+    assert "line 3: before_fen is 9000; the line before came to 9001" in level.stdout
+
+
+async def test_a_part_of_the_month_that_has_two_rates_is_found(tmp_path: Path) -> None:
+    """What a correction takes off the top must leave at the rate at which it came; the sums are made to fit."""
+    written = await tiered()
+    lines = [line.split(",") for line in written.content.decode().split("\n")]
+    [last] = [line for line in lines if line[0] == "line" and line[5] == "reversal"]
+    last[10], last[11] = "800", str(int(last[9]) * 800)
+    exact = sum(int(line[11]) for line in lines if line[0] == "line")
+    amount, carry = settle_e4(exact)
+    totals = {"sum_fen_e4": exact, "amount_fen": amount, "carry_out_fen_e4": carry}
+    for line in lines:
+        line[-1] = f"{totals.get(line[0], line[-1])}"
+    forged = "\n".join(",".join(line) for line in lines).encode()
+    assert "two rates above" in run(tmp_path, written._replace(content=forged)).stdout
+
+
 def change(row: int, column: str, value: str) -> Callable[[str], str]:
     """Another value in one place of a statement; rows count from 1, the header."""
 
@@ -121,14 +167,14 @@ def swapped(text: str) -> str:
         (change(3, "amount_fen_e4", "4951651"), "line 3: "),
         (change(3, "rate_bp", "1600"), "line 3: rate_bp"),
         (change(3, "shift_id", "sft-" + "e" * 32), "line 3: entry_id"),
-        (change(3, "worked_day", "2026-04-01"), "of a later month"),
+        (change(3, "worked_day", "2026-04-01"), "month is 2026-03, but it comes to 2026-04"),
         (change(3, "base_fen", "6.002"), "line 3: base_fen"),
-        (without_line, "entries: the lines sum to 6"),
+        (without_line, "entries is 7, but it comes to 6"),
         (twice, "line 4: "),
         (swapped, "another statement"),
-        (change(15, "value", "1"), "base_fen: the lines sum to"),
-        (change(18, "value", "2477"), "amount_fen of "),
-        (change(19, "value", "1"), "carry_out_fen_e4 of "),
+        (change(15, "value", "1"), "base_fen is 1, but"),
+        (change(18, "value", "2477"), "amount_fen is 2477, but"),
+        (change(19, "value", "1"), "carry_out_fen_e4 is 1, but"),
         (lambda text: text[: text.index("carry_in")], "not complete"),
         (lambda text: text + "note,,,,,,,,,,,,1\n", "the end belongs"),
         (lambda text: text.replace("\n", "\r\n"), "line 1: "),
