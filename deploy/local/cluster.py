@@ -38,7 +38,7 @@ _REPLICA_SET: Final = "mamapost"
 _HEAP: Final = "512m"  # of a broker; a city's programme is some megabytes
 _STOP_TIMEOUT_S: Final = 30.0
 _POLL_S: Final = 0.1
-_FORMAT_TIMEOUT_S: Final = 60.0
+_FORMAT_TIMEOUT_S: Final = 180.0  # a Java start each, on a machine that is busy
 _ALREADY_INITIALIZED: Final = 23  # MongoDB's error code
 
 

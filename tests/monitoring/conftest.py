@@ -22,7 +22,7 @@ from mamapost.scenario.drive.run import drive
 from mamapost.scenario.yantai import generate
 from tests.architecture.source import ROOT
 
-SCALE = 0.04
+SCALE = 0.05
 """Small, but every community has ten entries in the ledger and every figure ten women."""
 
 AT_ONCE = {"ServiceDown", "BusDisconnected"}
@@ -115,8 +115,9 @@ def _ready(http: httpx.Client) -> bool:
 def _play(local: Running) -> None:
     last_month = (date.today().replace(day=1) - date.resolution).replace(day=1)
     scenario = generate(20251, SCALE, last_month)
+    # Whether every answer is right is the demo's matter (tests/chaos/test_demo.py); here it must have been played.
     journal = asyncio.run(drive(scenario, local.urls, local.token, approver_token=local.approver_token))
-    assert not journal.mismatches
+    assert len(journal.accepted) > 100
 
 
 def _config(root: Path, urls: dict[str, str]) -> Path:
