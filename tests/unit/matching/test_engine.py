@@ -187,7 +187,7 @@ def test_a_seeded_city_equals_the_definition_through_many_small_changes() -> Non
     _assert_equal(engine, programme, NOW, 50)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(3))
 def test_posts_whose_terms_change_stay_right(seed: int) -> None:
     """Pay, overlap, seats and facilities, of the post or its station: lists are moved, not made anew."""
     rng = random.Random(seed)
@@ -212,7 +212,7 @@ def test_posts_whose_terms_change_stay_right(seed: int) -> None:
         [Fact("placement", id_of("plc", n), 1, YANTAI, Placement(id_of("pst", n), id_of("skr", n), 0)) for n in (1, 2)]
     )
     before = _defined_rankings(programme)
-    for version in range(2, 120):
+    for version in range(2, 70):
         id_ = rng.choice(list(held))
         offered = frozenset(rng.sample(FACILITIES, rng.randint(0, 3)))
         term = rng.choice(
