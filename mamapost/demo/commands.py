@@ -13,7 +13,7 @@ from shared.contracts.position import Position
 from shared.contracts.registry import SeekerRegistered
 from shared.kernel.geo import Place, coarse
 
-DERIVED = {"rebate-accrued", "ranking-changed", "offer-made", "offer-settled"}
+DERIVED = {"rebate-accrued", "rebate-settled", "ranking-changed", "offer-made", "offer-settled"}
 """Topics of which no event is the answer to a command: they follow from other events."""
 
 

@@ -220,11 +220,11 @@ class _Yantai:
             Command(f"spending:{number}", f"/communities/@{community}/spending-requests", body)
             for number, (community, body) in enumerate(self.spendings, 1)
         ]
-        yield Stage("spending-requests", "revenue", tuple(asked))
+        yield Stage("spending-requests", "revenue", tuple(asked), awaits="settlements")
         approved = [
             Command(f"{command.ref}/approve", f"/spending-requests/@{command.ref}/approve", {}) for command in asked
         ]
-        yield Stage("spendings", "revenue", tuple(approved), awaits="settlements", holder="approver")
+        yield Stage("spendings", "revenue", tuple(approved), holder="approver")
         outsider = next((one for one in self.communities if not one.pilot), None)
         bad = refusals.settlement_singles(self.bad, pairs, outsider, self.funds, self.month)
         yield Stage("bad-settlements", "revenue", tuple(bad))
