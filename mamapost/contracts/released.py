@@ -23,7 +23,7 @@ _NAME = re.compile(r"([a-z][a-z0-9.-]*)\.v([0-9]+)\.([0-9]+)\.json")
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One released form of an event's schema."""
+    """One released form of an event's schema; `topic` is that of its first version."""
 
     topic: str
     major: int
@@ -54,8 +54,8 @@ def releases() -> list[Release]:
 def verdicts(topics: list[str]) -> Iterator[tuple[Release, Verdict]]:
     """Every released form of these topics' current versions, with what is to be said of the change to today's."""
     for release in releases():
-        topic = TOPICS.get(release.topic)
-        if release.topic in topics and topic is not None and topic.event.major == release.major:
+        topic = TOPICS.get(release.topic if release.major == 1 else f"{release.topic}.v{release.major}")
+        if topic is not None and topic.name in topics:
             yield release, compare(release.schema, schema_of(topic))
 
 
@@ -64,10 +64,10 @@ def unreleased() -> list[Release]:
     latest = {(release.topic, release.major): release for release in releases()}
     found = []
     for topic in TOPICS.values():
-        last = latest.get((topic.name, topic.event.major))
+        last = latest.get((topic.event.event_name(), topic.event.major))
         schema = schema_of(topic)
         if last is None or last.schema != schema:
-            found.append(Release(topic.name, topic.event.major, last.number + 1 if last else 1, schema))
+            found.append(Release(topic.event.event_name(), topic.event.major, last.number + 1 if last else 1, schema))
     return found
 
 

@@ -40,7 +40,7 @@ def document() -> Mapping[str, Any]:
         schema = schema_of(topic)
         for name, part in schema.get("$defs", {}).items():
             _add(schemas, name, part)
-        _add(schemas, _name(topic), {k: part for k, part in schema.items() if k not in _NOT_IN_COMPONENTS})
+        _add(schemas, topic.versioned, {k: part for k, part in schema.items() if k not in _NOT_IN_COMPONENTS})
     owners = sorted({topic.owner for topic in TOPICS.values()})
     return {
         "asyncapi": "3.0.0",
@@ -63,15 +63,11 @@ def document() -> Mapping[str, Any]:
         "channels": {topic.name: _channel(topic) for topic in TOPICS.values()},
         "operations": {f"publish-{topic.name}": _operation(topic) for topic in TOPICS.values()},
         "components": {
-            "messages": {_name(topic): _message(topic) for topic in TOPICS.values()},
+            "messages": {topic.versioned: _message(topic) for topic in TOPICS.values()},
             "schemas": schemas,
             "messageTraits": {"cloudevents": _cloudevents()},
         },
     }
-
-
-def _name(topic: Topic) -> str:
-    return f"{topic.name}.v{topic.event.major}"
 
 
 def _add(schemas: dict[str, Any], name: str, part: Mapping[str, Any]) -> None:
@@ -95,7 +91,7 @@ def _channel(topic: Topic) -> dict[str, Any]:
         "address": topic.name,
         "description": topic.meaning,
         "servers": [{"$ref": "#/servers/kafka"}],
-        "messages": {"event": {"$ref": f"#/components/messages/{_name(topic)}"}},
+        "messages": {"event": {"$ref": f"#/components/messages/{topic.versioned}"}},
         "bindings": {
             "kafka": {
                 "topic": topic.name,
@@ -134,7 +130,7 @@ def _message(topic: Topic) -> dict[str, Any]:
         "summary": topic.meaning,
         "contentType": "application/json",
         "traits": [{"$ref": "#/components/messageTraits/cloudevents"}],
-        "payload": {"$ref": f"#/components/schemas/{_name(topic)}"},
+        "payload": {"$ref": f"#/components/schemas/{topic.versioned}"},
         "bindings": {
             "kafka": {
                 "key": {"type": "string", "description": f"The value of {topic.key}."},

@@ -105,6 +105,11 @@ def kept(topic: Topic) -> str:
     return f"{topic.retention_ms // DAY_MS} days"
 
 
+def ending(topic: Topic) -> str:
+    """Until when a version is published that another replaces, in words; empty for all others."""
+    return f" · published until {topic.ends_on}, replaced by `{topic.replaced_by}`" if topic.ends_on else ""
+
+
 def entry_of(topic: Topic) -> dict[str, Any]:
     """Everything that is promised of a topic, as data."""
     schema = schema_of(topic)
@@ -129,6 +134,8 @@ def entry_of(topic: Topic) -> dict[str, Any]:
         "max_message_bytes": MESSAGE_MAX_BYTES,
         "dead_letters": topic.dead_letters,
         "dead_letter_retention_ms": DEAD_LETTER_RETENTION_MS,
+        "ends_on": None if topic.ends_on is None else topic.ends_on.isoformat(),
+        "replaced_by": topic.replaced_by,
         "fields": [field._asdict() for field in fields],
         "example": example_of(topic),
     }
@@ -166,9 +173,9 @@ def topic_sections() -> str:
 def _section(topic: Topic) -> str:
     facts = (
         f"`{topic.event.type()}` · from {topic.owner} · {topic.access} · key `{topic.key}`, versions counted by "
-        f"`{topic.event.order}` · kept {kept(topic)} · dead letters on `{topic.dead_letters}` · "
-        f"[schema](../shared/contracts/schemas/{topic.name}.v{topic.event.major}.json), "
-        f"[example](../shared/contracts/examples/{topic.name}.v{topic.event.major}.json)"
+        f"`{topic.event.order}` · kept {kept(topic)}{ending(topic)} · dead letters on `{topic.dead_letters}` · "
+        f"[schema](../shared/contracts/schemas/{topic.versioned}.json), "
+        f"[example](../shared/contracts/examples/{topic.versioned}.json)"
     )
     rows = [
         (

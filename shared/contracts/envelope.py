@@ -88,7 +88,7 @@ def headers_of(envelope: Envelope) -> dict[str, str]:
         "ce_type": event.type(),
         "ce_source": f"/mamapost/{event.source}",
         "ce_time": rfc3339(envelope.time),
-        "ce_dataschema": f"urn:mamapost:schema:{event.topic}:v{event.major}",
+        "ce_dataschema": event.schema_id(),
         "ce_partitionkey": event.city,
         "ce_sequence": str(event.entity_version),
     }
@@ -176,9 +176,9 @@ def _model_of(topic: str, ce_type: str) -> type[Event]:
     match = _TYPE.fullmatch(ce_type)
     if not match or match[1] not in TOPICS:
         raise Undecodable("unknown-type", "ce_type: expected mamapost.<event>.v<number> of the catalogue")
-    model = TOPICS[match[1]].event
-    if model.topic != topic:
-        raise Undecodable("wrong-topic", f"ce_type: expected {model.topic} on its own topic")
+    model = TOPICS[topic if topic in TOPICS else match[1]].event
+    if model.event_name() != match[1] or model.topic != topic:
+        raise Undecodable("wrong-topic", f"ce_type: expected {match[1]} on its own topic")
     if int(match[2]) != model.major:
         raise Undecodable("wrong-version", f"ce_type: expected v{model.major}")
     return model

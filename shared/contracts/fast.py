@@ -59,7 +59,7 @@ def _plan_of(topic: Topic) -> _Plan:
         ("ce_specversion", "1.0"),
         ("ce_type", event.type()),
         ("ce_source", f"/mamapost/{event.source}"),
-        ("ce_dataschema", f"urn:mamapost:schema:{event.topic}:v{event.major}"),
+        ("ce_dataschema", event.schema_id()),
     )
     forms = [ID.pattern, *struct.texts.values()]
     return _Plan(

@@ -176,7 +176,8 @@ class Point(Payload):
 class Event(Payload):
     """A fact that a service publishes.
 
-    Class attributes name where it goes: `topic` (the event name in kebab-case), `major` (schema version),
+    Class attributes name where it goes: `topic` (the event name in kebab-case; from the second version on with `.v2`,
+    since a topic has one schema), `major` (schema version),
     `source` (the owning service), `entity` (the field that is message key and unit of order), `order` (the field that
     counts the entity's versions).
     """
@@ -202,7 +203,17 @@ class Event(Payload):
     @classmethod
     def type(cls) -> str:
         """CloudEvents type, e.g. `mamapost.post-opened.v1`."""
-        return f"mamapost.{cls.topic}.v{cls.major}"
+        return f"mamapost.{cls.event_name()}.v{cls.major}"
+
+    @classmethod
+    def event_name(cls) -> str:
+        """The event without its version: the topic of version 1; those of later ones end in `.v2` and so on."""
+        return cls.topic.removesuffix(f".v{cls.major}")
+
+    @classmethod
+    def schema_id(cls) -> str:
+        """Name of the event's JSON Schema, e.g. `urn:mamapost:schema:post-opened:v1`."""
+        return f"urn:mamapost:schema:{cls.event_name()}:v{cls.major}"
 
 
 NEVER = frozenset(

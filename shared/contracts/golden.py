@@ -70,7 +70,7 @@ def schema_of(topic: Topic) -> dict[str, Any]:
     return {
         **schema,
         "$schema": DIALECT,
-        "$id": f"urn:mamapost:schema:{topic.name}:v{event.major}",
+        "$id": event.schema_id(),
         "$comment": "Integers are written without fraction or exponent. Unknown fields are ignored. "
         "Absent and null mean the same.",
         "x-topic": {
@@ -113,7 +113,7 @@ def golden_files() -> dict[Path, str]:
     """Every golden file with the text it must have."""
     files: dict[Path, str] = {}
     for topic in TOPICS.values():
-        name = f"{topic.name}.v{topic.event.major}.json"
+        name = f"{topic.versioned}.json"
         files[HERE / "schemas" / name] = _text_of(schema_of(topic))
         files[HERE / "examples" / name] = _text_of(example_of(topic))
     return files

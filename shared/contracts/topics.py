@@ -6,8 +6,10 @@ consumer sees a whole city (promise 3); an integrator in any language can comput
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from datetime import date
+from typing import Any, Literal
 
 from aiokafka.partitioner import murmur2
 
@@ -78,6 +80,21 @@ class Topic:
         return self.event.entity
 
     @property
+    def versioned(self) -> str:
+        """Name and version of the event, e.g. `post-opened.v1`: name of its files and schemas."""
+        return f"{self.event.event_name()}.v{self.event.major}"
+
+    @property
+    def ends_on(self) -> date | None:
+        """Last day on which this version is published; `None` while no other replaces it."""
+        return next((each.ends_on for each in SUCCESSIONS if each.old is self.event), None)
+
+    @property
+    def replaced_by(self) -> str | None:
+        """Topic of the version that replaces this one."""
+        return next((each.new.topic for each in SUCCESSIONS if each.old is self.event), None)
+
+    @property
     def meaning(self) -> str:
         return (self.event.__doc__ or "").strip().splitlines()[0]
 
@@ -134,6 +151,38 @@ TOPICS: dict[str, Topic] = {
     )
 }
 """All topics by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Succession:
+    """A version of an event and the one that replaces it; until a day both are published, side by side.
+
+    The service makes the new one only. The old one is derived from it and stored in the same transaction, so that who
+    still reads the old topic misses nothing.
+
+    Attributes:
+        ends_on: last day, by UTC, on which the old version is published. Its topic and what it holds stay.
+        as_old: the old event that says what the new one says, as well as it can.
+    """
+
+    old: type[Event]
+    new: type[Event]
+    ends_on: date
+    as_old: Callable[[Any], Event]
+
+
+SUCCESSIONS: list[Succession] = []
+"""Versions that are being replaced now (docs/events.md, New versions)."""
+
+
+def with_old_versions(event: Event, day: date) -> list[Event]:
+    """The event, and the older versions of it that are still published on this day, newest first."""
+    found = [event]
+    for succession in SUCCESSIONS:
+        if succession.new is type(event) and day <= succession.ends_on:
+            found += with_old_versions(succession.as_old(event), day)
+    return found
+
 
 DEAD_LETTER_RETENTION_MS = 30 * DAY_MS
 """A dead letter names its origin, not its content; a month is enough to find and mend the cause."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from shared.contracts.envelope import Envelope, encode
 from shared.contracts.fields import Event
+from shared.contracts.topics import with_old_versions
 from shared.kernel.ids import new_id
 from shared.runtime.mongo import Database, Document, Session
 
@@ -67,6 +68,8 @@ class EventLog:
     async def append(self, session: Session, events: Sequence[Event], at: datetime) -> list[Envelope]:
         """Add events inside the caller's transaction; they are published after it commits.
 
+        An event whose version replaces an older one is added in both, until the older one's end date.
+
         Args:
             at: the moment of the change, the events' `ce_time`.
 
@@ -83,7 +86,9 @@ class EventLog:
         if foreign:
             raise ValueError(f"{self._service} does not own {foreign[0]}")
         envelopes = [Envelope(new_id("event"), at, event) for event in events]
-        await self.collection.insert_many([_document(envelope) for envelope in envelopes], session=session)
+        day = at.astimezone(UTC).date()
+        older = [Envelope(new_id("event"), at, old) for event in events for old in with_old_versions(event, day)[1:]]
+        await self.collection.insert_many([_document(each) for each in (*envelopes, *older)], session=session)
         return envelopes
 
     def wake(self) -> None:

@@ -38,4 +38,4 @@ def message_of(example: dict[str, Any]) -> tuple[str, bytes, list[tuple[str, byt
 
 
 def _file(folder: str, topic: str) -> Any:
-    return HERE / folder / f"{topic}.v{TOPICS[topic].event.major}.json"
+    return HERE / folder / f"{TOPICS[topic].versioned}.json"

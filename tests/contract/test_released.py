@@ -27,11 +27,9 @@ BROKEN = (
 
 @pytest.mark.parametrize("release", releases(), ids=lambda release: release.name)
 def test_no_released_form_is_broken(release: Release) -> None:
-    topic = TOPICS[release.topic]
-    assert topic.event.major == release.major, "a version ended: it stays in the catalogue until nobody reads it"
-    assert [verdict.breaches for each, verdict in verdicts([release.topic]) if each.name == release.name] == [()], (
-        BROKEN
-    )
+    found = [verdict.breaches for each, verdict in verdicts(list(TOPICS)) if each.name == release.name]
+    assert found, "a version that was released stays in the catalogue: its topic holds events"
+    assert found == [()], BROKEN
 
 
 @pytest.mark.parametrize("release", releases(), ids=lambda release: release.name)
