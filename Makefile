@@ -41,6 +41,10 @@ properties: $(KERNEL) ## 10,000 generated histories of a city: after every step,
 contracts-properties: $(STAMP) ## 2,000 generated changes of schemas: what the compatibility checker says is true
 	@MAMAPOST_EXAMPLES=2000 $(BIN)/python -m pytest -q tests/unit/contracts
 
+.PHONY: fuzz
+fuzz: $(KERNEL) ## generated requests to every route of registry, training, revenue, 30 of each kind: no answer is a 5xx
+	@MAMAPOST_FUZZ_EXAMPLES=30 MAMAPOST_FUZZ_ROUTES=1000 $(BIN)/python -m pytest -q tests/integration/test_openapi.py
+
 .PHONY: lint
 lint: $(STAMP) ## ruff rules, formatting, import contracts
 	@$(BIN)/ruff check .
