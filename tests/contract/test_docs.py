@@ -37,7 +37,15 @@ from shared.runtime.http import STATUS, create_app
 from shared.runtime.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("README.md", "docs/configuration.md", "docs/events.md", "docs/http.md", "docs/operations.md")
+DOCUMENTS = (
+    "README.md",
+    "docs/configuration.md",
+    "docs/deployment.md",
+    "docs/events.md",
+    "docs/http.md",
+    "docs/operations.md",
+    "docs/scaling.md",
+)
 SERVICES = ("registry", "matching", "training", "revenue")
 
 INTERNAL = {"published-elsewhere"}
