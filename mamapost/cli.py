@@ -113,9 +113,9 @@ def rank_replay(
     """Rebuild a city's rankings as of a past moment, identical to what was served then."""
     from aiokafka.errors import KafkaError
 
+    from mamapost.broker import broker_of
     from mamapost.replay import replay
     from services.matching.position import StreamPosition
-    from shared.messaging.connection import Connection
 
     aware = None if at is None else at.replace(tzinfo=at.tzinfo or UTC)
     try:
@@ -126,12 +126,9 @@ def rank_replay(
             target = StreamPosition.parse(until)
         except ValueError as error:
             _fail(f"until: expected {error}, or an instant such as 2026-03-02T08:00:00Z")
-    try:
-        broker = Connection(Settings() if kafka is None else Settings(kafka=kafka))
-    except (ValidationError, ValueError, OSError) as error:
-        _fail(unreadable(error))
     screen = Console(stderr=True)
     try:
+        broker = broker_of(kafka)
         with screen.status("reading the topics") as status:
             engine = replay(broker, city, target, aware, lambda n: status.update(f"{n:,} events read"))
         posts = [post] if post is not None else sorted(engine.ids("post", city))

@@ -17,12 +17,12 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.local.errors import LocalRunError
+from mamapost.broker import broker_of
 from mamapost.dlq.letters import Filter, Letter, read_letters
 from mamapost.dlq.replay import Outcome, Plan, message_at, plan, replay
 from shared.contracts.envelope import Reason, Undecodable, decode
 from shared.contracts.topics import TOPICS
 from shared.messaging.connection import Connection
-from shared.runtime.settings import Settings, unreadable
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Dead letters: list, show, replay.")
 
@@ -187,9 +187,9 @@ def _answered(work: Coroutine[Any, Any, _T]) -> _T:
 
 def _broker(given: str | None) -> Connection:
     try:
-        return Connection(Settings() if given is None else Settings(kafka=given))
-    except (ValueError, OSError) as error:
-        _fail(unreadable(error))
+        return broker_of(given)
+    except LocalRunError as error:
+        _fail(str(error))
 
 
 def _as_data(letter: Letter) -> dict[str, Any]:

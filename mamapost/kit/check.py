@@ -14,6 +14,7 @@ from rich.table import Table
 from mamapost.kit.play import play
 from mamapost.kit.stream import Line, load
 from mamapost.kit.table import Finding, TableUnreadable, compare, read_table, right_table
+from shared.messaging.connection import Connection
 
 LOOK_S = 0.5
 """How often the table is looked at while it is not right yet."""
@@ -22,8 +23,8 @@ SHOWN_MAX = 20
 """Differences that are printed: the first ones tell the mistake."""
 
 
-def run_check(kafka: str | None, prefix: str, table: Path, name: str, wait_s: float) -> bool:
-    """Play (with `kafka`), then compare until the table is right or the time has passed.
+def run_check(broker: Connection | None, prefix: str, table: Path, name: str, wait_s: float) -> bool:
+    """Play (with `broker`), then compare until the table is right or the time has passed.
 
     Returns:
         Whether the table is right.
@@ -35,8 +36,8 @@ def run_check(kafka: str | None, prefix: str, table: Path, name: str, wait_s: fl
     """
     screen = Console(highlight=False)
     right = right_table(load())
-    if kafka is not None:
-        run_play(kafka, prefix)
+    if broker is not None:
+        run_play(broker, prefix)
     deadline = time.monotonic() + wait_s
     with screen.status(f"waiting for {table}"):
         while True:
@@ -60,14 +61,14 @@ def run_check(kafka: str | None, prefix: str, table: Path, name: str, wait_s: fl
     return False
 
 
-def run_play(kafka: str, prefix: str) -> None:
+def run_play(broker: Connection, prefix: str) -> None:
     """Play the stream, and say what it holds.
 
     Raises:
         TopicsInUse, KafkaError: as in `run_check`.
     """
     stream = load()
-    asyncio.run(play(kafka, stream, prefix))
+    asyncio.run(play(broker, stream, prefix))
     Console(highlight=False).print(_told(stream, prefix))
 
 

@@ -12,6 +12,7 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 from deploy.local.errors import LocalRunError
 from mamapost.kit.stream import TOPICS, Line
 from shared.contracts.topics import PARTITIONS
+from shared.messaging.connection import Connection
 
 REQUEST_TIMEOUT_MS = 10_000
 """A broker that takes longer is not there."""
@@ -23,7 +24,7 @@ class TopicsInUse(LocalRunError):
     code = "topics-in-use"
 
 
-async def play(kafka: str, stream: Sequence[Line], prefix: str) -> None:
+async def play(broker: Connection, stream: Sequence[Line], prefix: str) -> None:
     """Make the topics `<prefix><topic>` if need be, and send the stream in its order.
 
     Raises:
@@ -31,10 +32,10 @@ async def play(kafka: str, stream: Sequence[Line], prefix: str) -> None:
         KafkaError: the broker does not do what it is asked for.
     """
     names = [prefix + topic for topic in TOPICS]
-    await _ensure(kafka, names)
-    if await _hold_messages(kafka, names):
+    await _ensure(broker, names)
+    if await _hold_messages(broker, names):
         raise TopicsInUse(f"{', '.join(names)}: expected empty topics; give another --prefix")
-    producer = AIOKafkaProducer(bootstrap_servers=kafka, acks="all", request_timeout_ms=REQUEST_TIMEOUT_MS)
+    producer = AIOKafkaProducer(acks="all", request_timeout_ms=REQUEST_TIMEOUT_MS, **broker.arguments())
     await producer.start()
     try:
         pending = [
@@ -48,8 +49,8 @@ async def play(kafka: str, stream: Sequence[Line], prefix: str) -> None:
         await producer.stop()
 
 
-async def _ensure(kafka: str, names: Sequence[str]) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka, request_timeout_ms=REQUEST_TIMEOUT_MS)
+async def _ensure(broker: Connection, names: Sequence[str]) -> None:
+    admin = AIOKafkaAdminClient(request_timeout_ms=REQUEST_TIMEOUT_MS, **broker.arguments())
     await admin.start()
     try:
         missing = set(names) - set(await admin.list_topics())
@@ -69,8 +70,8 @@ async def _ensure(kafka: str, names: Sequence[str]) -> None:
         await admin.close()
 
 
-async def _hold_messages(kafka: str, names: Sequence[str]) -> bool:
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, request_timeout_ms=REQUEST_TIMEOUT_MS)
+async def _hold_messages(broker: Connection, names: Sequence[str]) -> bool:
+    consumer = AIOKafkaConsumer(request_timeout_ms=REQUEST_TIMEOUT_MS, **broker.arguments())
     await consumer.start()
     try:
         ends = await consumer.end_offsets(

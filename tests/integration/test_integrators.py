@@ -20,6 +20,7 @@ from mamapost.kit.stream import load
 from mamapost.kit.table import TableUnreadable, compare, read_table, right_table
 from shared.contracts.envelope import Undecodable, decode
 from shared.contracts.fields import Event
+from shared.messaging.connection import Connection
 from shared.messaging.events import EventLog
 from shared.runtime.mongo import Mongo
 from shared.runtime.settings import Settings
@@ -85,7 +86,7 @@ class Consumer:
 async def prefix(settings: Settings) -> str:
     """Topics that hold the golden stream."""
     made = f"kit-{secrets.token_hex(4)}."
-    await play(settings.kafka, load(), made)
+    await play(Connection(settings), load(), made)
     return made
 
 
@@ -171,4 +172,4 @@ async def test_the_consumer_over_http_survives_and_is_right(
 
 async def test_a_stream_is_not_played_among_other_messages(settings: Settings, prefix: str) -> None:
     with pytest.raises(TopicsInUse, match="expected empty topics"):
-        await play(settings.kafka, load(), prefix)
+        await play(Connection(settings), load(), prefix)

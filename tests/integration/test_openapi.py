@@ -98,7 +98,7 @@ def is_endless(operation: Any) -> bool:
     return any(kind in ENDLESS for answer in responses.values() for kind in answer.get("content", {}))
 
 
-@pytest.mark.parametrize("service", ["registry", "training", "revenue"])
+@pytest.mark.parametrize("service", ["registry", "matching", "training", "revenue"])
 def test_no_request_makes_a_service_fail(service: str, settings: Settings) -> None:
     asyncio.run(all_topics(settings))
     with running(service, settings) as url:
