@@ -241,6 +241,39 @@ def ledger_verify(
         raise typer.Exit(1)
 
 
+@ledger.command("reconcile")
+def ledger_reconcile(
+    city: Annotated[str | None, typer.Option(help="Division code; default: every city.")] = None,
+    from_topics: Annotated[bool, typer.Option(help="Read `shift-completed` from its beginning, too.")] = False,
+    kafka: Annotated[str | None, typer.Option(help="Broker; default MAMAPOST_KAFKA.")] = None,
+    mongo: Annotated[str | None, typer.Option(help="Database; default MAMAPOST_MONGO.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for other programs.")] = False,
+) -> None:
+    """Hold every shift against its lines, suspense, settlements and payouts, and name each one that differs.
+
+    Ends with 1 when something differs.
+    """
+    from aiokafka.errors import KafkaError
+    from pymongo.errors import PyMongoError
+
+    from mamapost.broker import broker_of
+    from mamapost.reconcile import reconcile, show
+
+    screen = Console(stderr=True)
+    try:
+        broker = broker_of(kafka) if from_topics else None
+        settings = Settings() if mongo is None else Settings(mongo=mongo)
+        with screen.status("reading") as status:
+            done = reconcile(settings, broker, city, status.update)
+    except PyMongoError as error:
+        _fail(f"the database did not answer ({type(error).__name__})")
+    except (LocalRunError, KafkaError, OSError) as error:
+        _fail(str(error))
+    show(done, as_json=as_json)
+    if done.report.differences:
+        raise typer.Exit(1)
+
+
 @app.command()
 def up(
     data_dir: Annotated[Path, typer.Option(help="Where data, keys and logs are kept across restarts.")] = Path("var"),

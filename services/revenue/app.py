@@ -12,7 +12,7 @@ from services.revenue import metrics
 from services.revenue.api import commands, funds, grants, payouts, reads, settling, statements
 from services.revenue.api.desk import Desk
 from services.revenue.config import RevenueSettings
-from services.revenue.handlers import CONSUMED, Ledger, Releaser, Settler, Verifier
+from services.revenue.handlers import CONSUMED, Ledger, Reconciler, Releaser, Settler, Verifier
 from services.revenue.store import MongoFigures, MongoLedger, MongoOrders, MongoReads, at_one_moment, ensure_indexes
 from shared.contracts import fast
 from shared.kernel.clock import Clock, system_clock
@@ -54,6 +54,7 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     counted = MongoFigures(mongo.db)
     figures = Figures(lambda: counted.read(clock()), metrics.FIGURES, clock, own.figures_interval_s)
     verifier = Verifier(lambda: at_one_moment(mongo), clock, own.revenue_verify_interval_s)
+    reconciler = Reconciler(lambda: at_one_moment(mongo), clock, own.revenue_reconcile_interval_s)
     settler = Settler(ledger, MongoOrders(mongo.db, clock), events)
     bus.consume(CONSUMED, ledger.apply, fast.decode)
     desk = Desk(
@@ -72,7 +73,7 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
         await readiness.prepare()
         await bus.start()
         async with asyncio.TaskGroup() as tasks:
-            for part in (releaser, settler, figures, verifier):
+            for part in (releaser, settler, figures, verifier, reconciler):
                 tasks.create_task(part.run())
 
     @asynccontextmanager

@@ -16,3 +16,7 @@ class RevenueSettings(Settings):
         float,
         Field(ge=1, le=604_800, description="Pause between verifications of the whole ledger; each reads all of it."),
     ] = 86_400
+    revenue_reconcile_interval_s: Annotated[
+        float,
+        Field(ge=1, le=604_800, description="Pause between reconciliations of all shifts; each reads all of them."),
+    ] = 86_400

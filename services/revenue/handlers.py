@@ -12,10 +12,12 @@ from typing import cast
 from services.revenue import metrics
 from services.revenue.domain.accrual import Shift
 from services.revenue.domain.agreements import Agreement
+from services.revenue.domain.reconciliation import KINDS
 from services.revenue.domain.settlements import Order, Tally
 from services.revenue.errors import TotalsDiffer
 from services.revenue.ports import LedgerReads, LedgerSnapshot, LedgerStore, Orders, Party
 from services.revenue.use_cases.accrue import accrue_shifts, release_waiting
+from services.revenue.use_cases.reconcile import reconcile_kept
 from services.revenue.use_cases.settle import Preview, SettleMonth, preview_month, settle_month, tally_month
 from services.revenue.use_cases.verify import verify_ledger
 from shared.contracts.envelope import Envelope
@@ -33,7 +35,10 @@ RELEASE_LOOK_S = 30.0
 """How often an instance looks for releases that another one began and did not live to finish."""
 
 RETRY_S = 5.0
-"""Pause before a verification is tried again that the database interrupted."""
+"""Pause before a verification or a reconciliation is tried again that the database interrupted."""
+
+LOGGED_MAX = 100
+"""Differences that a reconciliation logs; the command lists more, the metric counts all."""
 
 SETTLE_LOOK_S = 10.0
 """How often an instance looks for settlements that another one began and did not live to finish."""
@@ -173,6 +178,37 @@ class Verifier:
             for audit in audits:
                 for finding in audit.findings:
                     _log.error("the ledger is wrong", city=audit.city, rule=finding.rule, where=finding.where)
+            await asyncio.sleep(self._interval_s)
+
+
+class Reconciler:
+    """Holds each shift that was taken against its lines, settlements and payouts, at the start and then regularly.
+
+    The topic itself is read by `mamapost ledger reconcile --from-topics`: a service reads it once, from where it was.
+    """
+
+    def __init__(
+        self, snapshot: Callable[[], AbstractAsyncContextManager[LedgerSnapshot]], clock: Clock, interval_s: float
+    ) -> None:
+        self._snapshot = snapshot
+        self._clock = clock
+        self._interval_s = interval_s
+
+    async def run(self) -> None:
+        """Until cancelled. A store that is away is waited for; the time of the last reconciliation tells of it."""
+        while True:
+            try:
+                async with self._snapshot() as snapshot:
+                    report = await reconcile_kept(snapshot=snapshot)
+            except Exception as error:
+                if not is_unavailable(error):
+                    raise
+                _log.warning("shifts will be reconciled later", cause=type(error).__name__)
+                await asyncio.sleep(RETRY_S)
+                continue
+            metrics.show_reconciliation({kind: report.counts[kind] for kind in KINDS}, self._clock().timestamp())
+            for one in report.listed[:LOGGED_MAX]:
+                _log.error("reconciliation differs", city=one.city, kind=one.kind, where=one.where, detail=one.detail)
             await asyncio.sleep(self._interval_s)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Sized
+from collections.abc import Mapping, Sequence, Sized
 from typing import Protocol
 
 from prometheus_client import Counter, Gauge
@@ -32,6 +32,17 @@ LEDGER_FINDINGS = Gauge(
 LEDGER_VERIFIED = Gauge(
     "mamapost_revenue_ledger_verified_timestamp_seconds",
     "When the ledger was last verified: at the start, every MAMAPOST_REVENUE_VERIFY_INTERVAL_S, and when asked for.",
+)
+DIFFERENCES = Gauge(
+    "mamapost_revenue_reconciliation_differences",
+    "Shifts, settlements and payouts that one side has otherwise than the other, by kind, at the last reconciliation; "
+    "anything but 0 is an alarm.",
+    ["kind"],
+)
+RECONCILED = Gauge(
+    "mamapost_revenue_reconciled_timestamp_seconds",
+    "When what revenue took was last held against what it posted: at the start, and every "
+    "MAMAPOST_REVENUE_RECONCILE_INTERVAL_S.",
 )
 BOOKS = Gauge(
     "mamapost_revenue_books",
@@ -71,3 +82,15 @@ def show_verification(audits: Sequence[Verified], at_s: float) -> None:
     LEDGER_IMBALANCE.set(sum(audit.imbalance_fen_e4 for audit in audits))
     LEDGER_FINDINGS.set(sum(len(audit.findings) for audit in audits))
     LEDGER_VERIFIED.set(at_s)
+
+
+def show_reconciliation(counts: Mapping[str, int], at_s: float) -> None:
+    """Show what a reconciliation found.
+
+    Args:
+        counts: differences by kind, with a 0 for each kind that was not found.
+        at_s: when, in seconds since 1970.
+    """
+    for kind, differences in counts.items():
+        DIFFERENCES.labels(kind).set(differences)
+    RECONCILED.set(at_s)

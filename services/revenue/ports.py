@@ -14,6 +14,7 @@ from services.revenue.domain.funds import Fund, Receipt, Spending, SpendingReque
 from services.revenue.domain.grants import Grant, Source
 from services.revenue.domain.ledger import Entry, Head, Link
 from services.revenue.domain.payouts import Batch, Payout
+from services.revenue.domain.reconciliation import Money
 from services.revenue.domain.settlements import Account, Line, Order, Settlement
 from shared.contracts.envelope import Envelope
 from shared.contracts.fields import Event
@@ -259,7 +260,7 @@ class Orders(Protocol):
 
 
 class LedgerSnapshot(Protocol):
-    """The whole ledger at one moment, for verification."""
+    """The whole ledger at one moment, for verification and reconciliation."""
 
     async def cities(self) -> Sequence[str]: ...
 
@@ -271,6 +272,22 @@ class LedgerSnapshot(Protocol):
 
     async def told(self, entry_ids: Sequence[str]) -> Sequence[str]:
         """The entry of each `rebate-accrued` event that tells of one of these."""
+        ...
+
+    async def money(self, city: str) -> Money:
+        """Agreements, settlements and payouts, and the entries of the last two."""
+        ...
+
+    def standings(self, city: str) -> AsyncIterator[tuple[str, Standing]]:
+        """What stands of each shift, by shift."""
+        ...
+
+    def suspended(self, city: str) -> AsyncIterator[tuple[str, Shift]]:
+        """Shifts that wait for an agreement, by shift."""
+        ...
+
+    def shift_lines(self, city: str) -> AsyncIterator[tuple[str, Link]]:
+        """Accruals and reversals, by shift and number."""
         ...
 
 

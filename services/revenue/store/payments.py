@@ -46,7 +46,7 @@ class MongoPayments:
     async def payouts(self, payout_ids: Collection[str]) -> Mapping[str, Payout]:
         """By id; those that do not exist are absent."""
         cursor = self._db["payouts"].find({"_id": {"$in": list(payout_ids)}}, session=self._session)
-        return {document["_id"]: _payout(document) for document in await cursor.to_list(None)}
+        return {document["_id"]: payout_of(document) for document in await cursor.to_list(None)}
 
     async def save_payouts(self, payouts: Sequence[Payout]) -> None:
         """Store what they became."""
@@ -80,7 +80,7 @@ class MongoPaymentReads:
 
     async def payouts_of(self, batch_id: str) -> list[Payout]:
         cursor = self._db["payouts"].find({"batch_id": batch_id}).sort("pair", ASCENDING)
-        return [_payout(document) for document in await cursor.to_list(PAYOUTS_MAX)]
+        return [payout_of(document) for document in await cursor.to_list(PAYOUTS_MAX)]
 
     async def sources(self, city: str | None, after: str, limit: int) -> list[Source]:
         return [_source(document) for document in await self._by_id("sources", city, after, limit)]
@@ -104,7 +104,8 @@ def _document(payout: Payout) -> Document:
     }
 
 
-def _payout(document: Document) -> Payout:
+def payout_of(document: Document) -> Payout:
+    """The payout of a document."""
     return Payout(
         payout_id=document["_id"],
         batch_id=document["batch_id"],

@@ -7,9 +7,11 @@ from contextlib import asynccontextmanager
 
 from pymongo import ASCENDING
 
+from services.revenue.domain.accrual import Shift, Standing
 from services.revenue.domain.audit import Kept
 from services.revenue.domain.ledger import Head, Link
-from services.revenue.store.batches import batches
+from services.revenue.domain.reconciliation import Money
+from services.revenue.store.batches import REBATES, batches
 from services.revenue.store.documents import (
     account_of,
     agreement_of,
@@ -19,7 +21,10 @@ from services.revenue.store.documents import (
     link_of,
     pair_of,
     settlement_of,
+    shift_of,
+    standing_of,
 )
+from services.revenue.store.payments import payout_of
 from shared.contracts.revenue import RebateAccrued
 from shared.runtime.mongo import Database, Document, Mongo, Session
 
@@ -51,8 +56,7 @@ class MongoSnapshot:
         )
 
     async def chain(self, city: str) -> AsyncIterator[Link]:
-        head = await self._db["heads"].find_one({"_id": city}, session=self._session)
-        wanted = {"city": city, "seq": {"$lte": head["seq"] if head else 0}}
+        wanted = await self._until_now(city)
         async for documents in batches(self._db["entries"].find(wanted).sort("seq", ASCENDING)):
             for document in documents:
                 yield link_of(document)
@@ -62,6 +66,40 @@ class MongoSnapshot:
         # Answered from the index alone.
         cursor = self._db["events"].find(wanted, {"_id": 0, "entity_id": 1})
         return [document["entity_id"] for document in await cursor.to_list(None)]
+
+    async def money(self, city: str) -> Money:
+        of_city = {"city": city}
+        wanted = {**await self._until_now(city), "kind": {"$in": ["settlement", "settlement-reversal", "payout"]}}
+        transfers = await self._db["entries"].find(wanted).sort("seq", ASCENDING).to_list(None)
+        return Money(
+            agreements=[agreement_of(d) async for d in self._read("agreements", of_city, "_id")],
+            settlements=[settlement_of(d) async for d in self._read("settlements", of_city, "_id")],
+            payouts=[payout_of(d) async for d in self._read("payouts", of_city, "_id")],
+            transfers=[link_of(document) for document in transfers],
+        )
+
+    async def standings(self, city: str) -> AsyncIterator[tuple[str, Standing]]:
+        async for document in self._read("shifts", {"city": city}, "_id"):
+            yield document["_id"], standing_of(document)
+
+    async def suspended(self, city: str) -> AsyncIterator[tuple[str, Shift]]:
+        async for document in self._read("suspense", {"city": city}, "_id"):
+            yield document["_id"], shift_of(document)
+
+    async def shift_lines(self, city: str) -> AsyncIterator[tuple[str, Link]]:
+        # Sorted by the server, on its disk where there are many: an index would cost every accrual.
+        stages: list[Document] = [
+            {"$match": {**await self._until_now(city), "kind": REBATES}},
+            {"$sort": {"rebate.shift_id": ASCENDING, "seq": ASCENDING}},
+        ]
+        async for documents in batches(self._db["entries"].aggregate(stages, allowDiskUse=True)):
+            for document in documents:
+                yield document["rebate"]["shift_id"], link_of(document)
+
+    async def _until_now(self, city: str) -> Document:
+        """The entries of a city up to the moment; they never change, so they can be read without the session."""
+        head = await self._db["heads"].find_one({"_id": city}, session=self._session)
+        return {"city": city, "seq": {"$lte": head["seq"] if head else 0}}
 
     async def _read(self, collection: str, wanted: Document, order: str) -> AsyncIterator[Document]:
         cursor = self._db[collection].find(wanted, session=self._session).sort(order, ASCENDING)

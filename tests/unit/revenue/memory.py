@@ -14,6 +14,7 @@ from services.revenue.domain.agreements import Agreement, Pair
 from services.revenue.domain.audit import Kept
 from services.revenue.domain.funds import Fund, Receipt, Spending, SpendingRequest
 from services.revenue.domain.ledger import Head, Link
+from services.revenue.domain.reconciliation import Money
 from services.revenue.domain.settlements import Account, Line, Order, Settlement, line_of
 from services.revenue.ports import Party, Signatories
 from shared.contracts.envelope import Envelope
@@ -222,3 +223,30 @@ class MemoryLedger(MemoryPayments):
         for link in self.links:
             if link.entry.city == city:
                 yield link
+
+    async def money(self, city: str) -> Money:
+        kinds = ("settlement", "settlement-reversal", "payout")
+        return Money(
+            agreements=[version for versions in self.versions.values() for version in versions if version.city == city],
+            settlements=[made for made in self.settlements.values() if made.city == city],
+            payouts=[payout for payout in self.kept_payouts.values() if payout.city == city],
+            transfers=[link for link in self.links if link.entry.city == city and link.entry.kind in kinds],
+        )
+
+    async def standings(self, city: str) -> AsyncIterator[tuple[str, Standing]]:
+        for shift_id, standing in sorted(self.shifts.items()):
+            if standing.city == city:
+                yield shift_id, standing
+
+    async def suspended(self, city: str) -> AsyncIterator[tuple[str, Shift]]:
+        for shift_id, shift in sorted(self.suspense.items()):
+            if shift.city == city:
+                yield shift_id, shift
+
+    async def shift_lines(self, city: str) -> AsyncIterator[tuple[str, Link]]:
+        """What `LedgerSnapshot.shift_lines` gives."""
+        rebates = [
+            (link.entry.rebate.shift_id, link) for link in self.links if link.entry.city == city and link.entry.rebate
+        ]
+        for shift_id, link in sorted(rebates, key=lambda one: (one[0], one[1].seq)):
+            yield shift_id, link
