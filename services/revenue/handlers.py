@@ -35,7 +35,10 @@ RELEASE_LOOK_S = 30.0
 """How often an instance looks for releases that another one began and did not live to finish."""
 
 RETRY_S = 5.0
-"""Pause before a verification or a reconciliation is tried again that the database interrupted."""
+"""Pause before a verification is tried again that the database interrupted."""
+
+RECONCILE_RETRY_S = 300.0
+"""Pause before a reconciliation is tried again: it reads all shifts, and may have failed for taking too long."""
 
 LOGGED_MAX = 100
 """Differences that a reconciliation logs; the command lists more, the metric counts all."""
@@ -198,13 +201,12 @@ class Reconciler:
         """Until cancelled. A store that is away is waited for; the time of the last reconciliation tells of it."""
         while True:
             try:
-                async with self._snapshot() as snapshot:
-                    report = await reconcile_kept(snapshot=snapshot)
+                report = await reconcile_kept(at_one_moment=self._snapshot)
             except Exception as error:
                 if not is_unavailable(error):
                     raise
                 _log.warning("shifts will be reconciled later", cause=type(error).__name__)
-                await asyncio.sleep(RETRY_S)
+                await asyncio.sleep(RECONCILE_RETRY_S)
                 continue
             metrics.show_reconciliation({kind: report.counts[kind] for kind in KINDS}, self._clock().timestamp())
             for one in report.listed[:LOGGED_MAX]:

@@ -166,8 +166,14 @@ def is_too_slow(error: BaseException) -> bool:
     return isinstance(error, ExecutionTimeout)
 
 
+_SNAPSHOT_GONE = (239, 246)
+"""`SnapshotTooOld` and `SnapshotUnavailable`: a long read outlived the moment that it reads; a new one may succeed."""
+
+
 def is_unavailable(error: BaseException) -> bool:
     """Whether a driver error means that the database is gone for now, not that the statement was wrong."""
     if isinstance(error, AutoReconnect | NetworkTimeout | ConnectionFailure | ServerSelectionTimeoutError):
         return True
-    return isinstance(error, OperationFailure) and error.has_error_label("TransientTransactionError")
+    if not isinstance(error, OperationFailure):
+        return False
+    return error.code in _SNAPSHOT_GONE or error.has_error_label("TransientTransactionError")

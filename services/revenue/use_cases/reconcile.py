@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from itertools import count
 
 from services.revenue.domain.accrual import Shift, Standing
@@ -19,6 +20,8 @@ Side = AsyncIterator[tuple[str, Fact]]
 
 TELL_EVERY = 2_000
 """Shifts between two reports of progress."""
+
+AtOneMoment = Callable[[], AbstractAsyncContextManager[LedgerSnapshot]]
 
 OnShifts = Callable[[str, int], None]
 """Told now and then: city, shifts compared so far."""
@@ -57,11 +60,14 @@ async def reconcile_city(
     on_shifts(city, shifts)
 
 
-async def reconcile_kept(*, snapshot: LedgerSnapshot) -> Report:
-    """Compare all cities, with what revenue keeps of each shift in the place of the topic."""
+async def reconcile_kept(*, at_one_moment: AtOneMoment) -> Report:
+    """Compare all cities, each at its own moment, with what revenue keeps of each shift in the place of the topic."""
     report = Report()
-    for city in await snapshot.cities():
-        await reconcile_city(city, snapshot=snapshot, report=report)
+    async with at_one_moment() as snapshot:
+        cities = await snapshot.cities()
+    for city in cities:
+        async with at_one_moment() as snapshot:
+            await reconcile_city(city, snapshot=snapshot, report=report)
     return report
 
 
