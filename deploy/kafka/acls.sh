@@ -16,7 +16,7 @@ allow() { "$ACLS" --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --ad
 if [ "${1:-}" = subscriber ]; then
     name=$2; shift 2
     allow --allow-principal "User:$name" --operation Read --resource-pattern-type prefixed --group "$name."
-    for topic in agreement-signed community-registered course-scheduled employer-registered employer-reinstated employer-suspended enrolment-assessed enrolment-made fund-spent policy-adopted post-closed post-opened ranking-changed rebate-settled seeker-withdrawn shuttle-registered skill-certified skill-revoked spending-requested station-registered "$@"; do
+    for topic in agreement-signed community-registered course-scheduled employer-registered employer-reinstated employer-suspended enrolment-assessed enrolment-made fund-spent funding-source-opened grant-made month-closed payout-confirmed payouts-ordered policy-adopted post-closed post-opened ranking-changed rebate-settled seeker-withdrawn settlement-reversed shuttle-registered skill-certified skill-revoked spending-requested station-registered "$@"; do
         allow --allow-principal "User:$name" --operation Read --operation Describe --topic "$topic"
     done
     exit
@@ -139,12 +139,30 @@ allow --allow-principal User:mamapost-revenue --operation Delete --operation Des
 allow --allow-principal User:mamapost-revenue --operation Create --operation Describe --operation Write --topic fund-spent
 allow --allow-principal User:mamapost-revenue --operation Create --operation Describe --topic fund-spent.dlq
 allow --allow-principal User:mamapost-revenue --operation Delete --operation DescribeConfigs --topic fund-spent
+allow --allow-principal User:mamapost-revenue --operation Create --operation Describe --operation Write --topic funding-source-opened
+allow --allow-principal User:mamapost-revenue --operation Create --operation Describe --topic funding-source-opened.dlq
+allow --allow-principal User:mamapost-revenue --operation Delete --operation DescribeConfigs --topic funding-source-opened
+allow --allow-principal User:mamapost-revenue --operation Create --operation Describe --operation Write --topic grant-made
+allow --allow-principal User:mamapost-revenue --operation Create --operation Describe --topic grant-made.dlq
+allow --allow-principal User:mamapost-revenue --operation Delete --operation DescribeConfigs --topic grant-made
+allow --allow-principal User:mamapost-revenue --operation Create --operation Describe --operation Write --topic month-closed
+allow --allow-principal User:mamapost-revenue --operation Create --operation Describe --topic month-closed.dlq
+allow --allow-principal User:mamapost-revenue --operation Delete --operation DescribeConfigs --topic month-closed
+allow --allow-principal User:mamapost-revenue --operation Create --operation Describe --operation Write --topic payout-confirmed
+allow --allow-principal User:mamapost-revenue --operation Create --operation Describe --topic payout-confirmed.dlq
+allow --allow-principal User:mamapost-revenue --operation Delete --operation DescribeConfigs --topic payout-confirmed
+allow --allow-principal User:mamapost-revenue --operation Create --operation Describe --operation Write --topic payouts-ordered
+allow --allow-principal User:mamapost-revenue --operation Create --operation Describe --topic payouts-ordered.dlq
+allow --allow-principal User:mamapost-revenue --operation Delete --operation DescribeConfigs --topic payouts-ordered
 allow --allow-principal User:mamapost-revenue --operation Create --operation Describe --operation Write --topic rebate-accrued
 allow --allow-principal User:mamapost-revenue --operation Create --operation Describe --topic rebate-accrued.dlq
 allow --allow-principal User:mamapost-revenue --operation Delete --operation DescribeConfigs --topic rebate-accrued
 allow --allow-principal User:mamapost-revenue --operation Create --operation Describe --operation Write --topic rebate-settled
 allow --allow-principal User:mamapost-revenue --operation Create --operation Describe --topic rebate-settled.dlq
 allow --allow-principal User:mamapost-revenue --operation Delete --operation DescribeConfigs --topic rebate-settled
+allow --allow-principal User:mamapost-revenue --operation Create --operation Describe --operation Write --topic settlement-reversed
+allow --allow-principal User:mamapost-revenue --operation Create --operation Describe --topic settlement-reversed.dlq
+allow --allow-principal User:mamapost-revenue --operation Delete --operation DescribeConfigs --topic settlement-reversed
 allow --allow-principal User:mamapost-revenue --operation Create --operation Describe --operation Write --topic spending-requested
 allow --allow-principal User:mamapost-revenue --operation Create --operation Describe --topic spending-requested.dlq
 allow --allow-principal User:mamapost-revenue --operation Delete --operation DescribeConfigs --topic spending-requested

@@ -115,10 +115,15 @@ async def serving(settings: Settings, *, until: str | None = "up") -> AsyncItera
         yield Registry(http)
 
 
+OWN_STATE = ("relay", "feed")
+"""Collections in which relay and feed note how far they are."""
+
+
 async def stored(mongo: Mongo) -> dict[str, list[Document]]:
-    """Everything in the service's database but what the relay notes of its own state."""
-    names = await mongo.db.list_collection_names()
-    return {name: await mongo.db[name].find().sort("_id", 1).to_list(None) for name in sorted(names) if name != "relay"}
+    """Everything in the service's database but what relay and feed note of their own state."""
+    names = set(await mongo.db.list_collection_names()) - set(OWN_STATE)
+    kept = {"feed_round": False}
+    return {name: await mongo.db[name].find({}, kept).sort("_id", 1).to_list(None) for name in sorted(names)}
 
 
 async def events_of(mongo: Mongo) -> list[dict[str, Any]]:

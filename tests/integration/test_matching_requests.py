@@ -56,6 +56,7 @@ async def test_what_is_wrong_with_a_request_is_named(matching: Matching) -> None
 
     unknown = id_of("skr", 9)
     assert await problem(f"/posts/{id_of('pst', 9)}/ranking") == (404, "post-unknown", ["post_id"])
+    assert await problem(f"/posts/{unknown}/ranking") == (404, "post-unknown", ["post_id"]), "an id of another kind"
     assert await problem(f"/seekers/{unknown}/posts") == (404, "seeker-unknown", ["seeker_id"])
     assert await problem(f"/posts/{post_id}/seekers/{unknown}/why") == (404, "seeker-unknown", ["seeker_id"])
     assert await problem(f"/posts/{post_id}/ranking", limit=51) == (422, "invalid", ["limit"])

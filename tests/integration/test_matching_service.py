@@ -28,7 +28,7 @@ from shared.contracts.position import Position
 from shared.contracts.topics import partition_of
 from shared.kernel.ids import new_id
 from shared.messaging.events import EventLog
-from shared.messaging.topics import ensure_topics
+from shared.messaging.topics import ensure_topics, strays
 from shared.runtime.mongo import Mongo
 from shared.runtime.settings import Settings
 from tests.conftest import eventually
@@ -73,10 +73,14 @@ async def running(settings: Settings, *, wait: bool = True) -> AsyncIterator[tup
 
 
 async def create_topics(settings: Settings) -> None:
-    """The topics of registry and training, which do not run here."""
+    """The topics of registry and training, which do not run here; like them, made anew where the broker made one for a
+    consumer that was left over."""
+    names = [event.topic for event in CONSUMED if event.source != "matching"]
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
     await admin.start()
-    await ensure_topics(admin, [event.topic for event in CONSUMED if event.source != "matching"], 1)
+    if found := await strays(admin, names):
+        await admin.delete_topics(list(found))
+    await ensure_topics(admin, names, 1)
     await admin.close()
 
 

@@ -25,7 +25,17 @@ from services.matching.domain.rules import Parts
 from services.matching.engine import places, reading
 from services.matching.engine.city import Arrays, Sizes
 from services.matching.engine.layout import HERE, I64
-from services.matching.engine.staging import POST, SEEKER, SHIFT, URGENT, HoursBook, SkillBook, id_of, key_of
+from services.matching.engine.staging import (
+    POST,
+    SEEKER,
+    SHIFT,
+    URGENT,
+    HoursBook,
+    SkillBook,
+    UnknownForm,
+    id_of,
+    key_of,
+)
 
 
 class Answers:
@@ -72,15 +82,18 @@ class Answers:
         self._parts: I64 = np.zeros((sizes.tops_kept, len(Parts._fields)), np.int64)
 
     def version_of(self, kind: EntityKind, id_: str) -> int:
-        """Newest version that is held of an entity, 0 if none."""
+        """Newest version that is held of an entity, 0 if none; an id of another kind is nobody's."""
         arrays = self.arrays
-        if kind == "seeker":
-            return arrays.version(arrays.city.seekers, arrays.seeker(key_of(id_, SEEKER)))
-        if kind == "post":
-            return arrays.version(arrays.city.posts, arrays.post(key_of(id_, POST)))
-        if kind == "shift":
-            row = arrays.shift(key_of(id_, SHIFT))
-            return int(arrays.shifts.revision[row]) if row >= 0 else 0
+        try:
+            if kind == "seeker":
+                return arrays.version(arrays.city.seekers, arrays.seeker(key_of(id_, SEEKER)))
+            if kind == "post":
+                return arrays.version(arrays.city.posts, arrays.post(key_of(id_, POST)))
+            if kind == "shift":
+                row = arrays.shift(key_of(id_, SHIFT))
+                return int(arrays.shifts.revision[row]) if row >= 0 else 0
+        except UnknownForm:
+            return 0
         fact = self.facts[kind].get(id_)
         return 0 if fact is None else fact.version
 

@@ -284,8 +284,12 @@ def test_a_removed_entity_is_not_brought_back_by_an_older_event() -> None:
 
 def test_unknown_entities_are_named_as_unknown() -> None:
     engine = Engine(NOW)
+    engine.apply([Fact("seeker", SEEKER, 1, YANTAI, seeker()), Fact("post", POST, 1, YANTAI, post())])
+    assert engine.city_of("post", id_of("aa", 1)) is None
     for ask in (
         lambda: engine.ranking(id_of("pst", 9)),
+        lambda: engine.ranking(id_of("aa", 9)),
+        lambda: engine.ranking(SEEKER),
         lambda: engine.best_posts(id_of("skr", 9)),
         lambda: engine.why(id_of("pst", 9), id_of("skr", 9)),
     ):
