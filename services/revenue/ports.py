@@ -286,8 +286,8 @@ class LedgerSnapshot(Protocol):
         """Shifts that wait for an agreement, by shift."""
         ...
 
-    def shift_lines(self, city: str) -> AsyncIterator[tuple[str, Link]]:
-        """Accruals and reversals, by shift and number."""
+    async def shift_lines(self, city: str) -> Sequence[AsyncIterator[tuple[str, Link]]]:
+        """Accruals and reversals in runs, each by shift; a shift may have lines in several."""
         ...
 
 

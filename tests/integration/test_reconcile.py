@@ -15,6 +15,7 @@ from mamapost import reconcile as command
 from mamapost.cli import app as console
 from mamapost.reconcile import Reconciled, reconcile
 from services.revenue.app import create
+from services.revenue.store import snapshot
 from shared.kernel.ids import new_id
 from shared.messaging.connection import Connection
 from shared.runtime.mongo import Mongo
@@ -40,6 +41,7 @@ async def test_the_command_holds_the_topic_against_the_ledger(
 ) -> None:
     """Shifts of two cities, waiting and corrected, more than one sorted run holds; then each side is tampered with."""
     monkeypatch.setattr(command, "RUN_MAX", 3)
+    monkeypatch.setattr(snapshot, "RUN_ENTRIES", 4)
     town = Town()
     shifts = [town.shift(wage_fen=6_000 + n) for n in range(8)]
     corrected = shifts[0].model_copy(update={"revision": 2, "wage_fen": 5_999})

@@ -72,7 +72,7 @@ class Held:
     """All that there is of one shift.
 
     Attributes:
-        lines: its accruals and reversals.
+        lines: its accruals and reversals, in any order.
     """
 
     shift_id: str

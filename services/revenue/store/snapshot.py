@@ -28,6 +28,10 @@ from services.revenue.store.payments import payout_of
 from shared.contracts.revenue import RebateAccrued
 from shared.runtime.mongo import Database, Document, Mongo, Session
 
+RUN_ENTRIES = 300_000
+"""Entries that the server sorts at once, some seconds of work: well within the time that a statement may take. A reader
+holds a batch of each run."""
+
 
 class MongoSnapshot:
     """What is kept beside the ledger, as of one moment; and the ledger up to that moment, which never changes.
@@ -86,10 +90,14 @@ class MongoSnapshot:
         async for document in self._read("suspense", {"city": city}, "_id"):
             yield document["_id"], shift_of(document)
 
-    async def shift_lines(self, city: str) -> AsyncIterator[tuple[str, Link]]:
-        # Sorted by the server, on its disk where there are many: an index would cost every accrual.
+    async def shift_lines(self, city: str) -> Sequence[AsyncIterator[tuple[str, Link]]]:
+        end = (await self._until_now(city))["seq"]["$lte"]
+        return [self._run(city, first, min(first + RUN_ENTRIES - 1, end)) for first in range(1, end + 1, RUN_ENTRIES)]
+
+    async def _run(self, city: str, first: int, last: int) -> AsyncIterator[tuple[str, Link]]:
+        # Sorted by the server, on its disk where it must: an index would cost every accrual.
         stages: list[Document] = [
-            {"$match": {**await self._until_now(city), "kind": REBATES}},
+            {"$match": {"city": city, "seq": {"$gte": first, "$lte": last}, "kind": REBATES}},
             {"$sort": {"rebate.shift_id": ASCENDING, "seq": ASCENDING}},
         ]
         async for documents in batches(self._db["entries"].aggregate(stages, allowDiskUse=True)):

@@ -47,7 +47,7 @@ async def reconcile_city(
             revenue keeps of each shift stands in for the topic: what it never took cannot be missed then.
     """
     work = Reconciliation(city, await snapshot.money(city), report, is_topic_read=published is not None)
-    sides: list[Side] = [snapshot.standings(city), snapshot.suspended(city), snapshot.shift_lines(city)]
+    sides: list[Side] = [snapshot.standings(city), snapshot.suspended(city), *await snapshot.shift_lines(city)]
     if published is not None:
         sides.append(published)
     shifts = 0

@@ -243,10 +243,12 @@ class MemoryLedger(MemoryPayments):
             if shift.city == city:
                 yield shift_id, shift
 
-    async def shift_lines(self, city: str) -> AsyncIterator[tuple[str, Link]]:
-        """What `LedgerSnapshot.shift_lines` gives."""
+    async def shift_lines(self, city: str) -> Sequence[AsyncIterator[tuple[str, Link]]]:
         rebates = [
             (link.entry.rebate.shift_id, link) for link in self.links if link.entry.city == city and link.entry.rebate
         ]
-        for shift_id, link in sorted(rebates, key=lambda one: (one[0], one[1].seq)):
+        return [self._run(rebates[first : first + 2]) for first in range(0, len(rebates), 2)]
+
+    async def _run(self, rebates: Sequence[tuple[str, Link]]) -> AsyncIterator[tuple[str, Link]]:
+        for shift_id, link in sorted(rebates, key=lambda one: one[0]):
             yield shift_id, link
