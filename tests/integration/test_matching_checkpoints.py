@@ -98,14 +98,15 @@ async def test_a_restart_goes_on_from_its_checkpoint(fresh_broker: Engines, sett
 
 
 async def patiently(get: Get, path: str, position: str) -> Any:
-    """Read what shows an event, with all the patience that a reader may ask for."""
-    while True:
-        asked_s = asyncio.get_running_loop().time()
-        answer = await get(path, after=position, timeout_ms=TIMEOUT_MAX_MS)
-        if answer.status_code == 200:
-            return answer.json()
-        assert answer.status_code == 503, answer.text
-        assert asyncio.get_running_loop().time() - asked_s > TIMEOUT_MAX_MS / 1000 - 1, answer.text
+    """Read what shows an event, with all the patience that a reader may ask for, again and again for 90 s."""
+    async with asyncio.timeout(90):
+        while True:
+            asked_s = asyncio.get_running_loop().time()
+            answer = await get(path, after=position, timeout_ms=TIMEOUT_MAX_MS)
+            if answer.status_code == 200:
+                return answer.json()
+            assert answer.status_code == 503, answer.text
+            assert asyncio.get_running_loop().time() - asked_s > TIMEOUT_MAX_MS / 1000 - 1, answer.text
 
 
 def _files(folder: Path) -> list[Path]:
