@@ -36,7 +36,7 @@ from shared.runtime import metrics
 from shared.runtime.logs import logger
 from shared.runtime.mongo import Mongo
 from shared.runtime.settings import Settings
-from shared.runtime.supervised import end, supervised
+from shared.runtime.supervised import end, supervised, together
 
 WATCH_S = 1.0
 """How often the broker's identity is asked for."""
@@ -149,13 +149,12 @@ class Bus:
             stack.push_async_callback(producer.stop)
             self._dead_letters.connect(producer)
             await self._relay.adopt(cluster_id, await self._is_empty(dict.fromkeys(own, PARTITIONS)))
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._relay.run(producer))
-                tasks.create_task(self._watch(admin, cluster_id))
-                if self._consumer is not None:
-                    tasks.create_task(self._consume(self._consumer, admin, cluster_id))
-                else:
-                    self._connected()
+            works = [self._relay.run(producer), self._watch(admin, cluster_id)]
+            if self._consumer is not None:
+                works.append(self._consume(self._consumer, admin, cluster_id))
+            else:
+                self._connected()
+            await together(works)
 
     async def _producer(self) -> AIOKafkaProducer:
         """A started producer, idempotent where the broker can do that; the embedded one cannot, and says so at once."""
@@ -206,8 +205,10 @@ class Bus:
             await consumer.watch(self._stopping)
         finally:
             starting.cancel()
-            await consumer.release()
-            await broker.stop()
+            try:
+                await consumer.release()
+            finally:
+                await broker.stop()
 
     async def _await_topics(self, admin: AIOKafkaAdminClient) -> None:
         """Wait until the owners have created all topics consumed here: only an owner creates, so none is made twice."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from shared.runtime.logs import logger
 
 _log = logger(__name__)
+
+CANCEL_AGAIN_S = 15.0
+"""Pause before what does not end is cancelled again: longer than a consumer takes to close its books."""
 
 
 def supervised(work: Coroutine[Any, Any, None], name: str, on_defect: Callable[[], object]) -> asyncio.Task[None]:
@@ -30,7 +33,29 @@ def supervised(work: Coroutine[Any, Any, None], name: str, on_defect: Callable[[
     return task
 
 
-async def end(task: asyncio.Task[None]) -> None:
-    """Cancel work that was begun with `supervised`, and wait for its end, however it ends."""
-    task.cancel()
-    await asyncio.wait([task])
+async def end(*tasks: asyncio.Task[None]) -> None:
+    """Cancel work, and wait for its end, however it ends.
+
+    It is cancelled until it ends, and not once: a client library can lose a cancellation that meets the end of what it
+    waits for.
+    """
+    while left := [task for task in tasks if not task.done()]:
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
+
+
+async def together(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Do several things until all have ended, or one has failed and the others have been ended.
+
+    Raises:
+        ExceptionGroup: of what they failed with.
+    """
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        await end(*tasks)
+    failures = [error for task in tasks if not task.cancelled() and (error := task.exception()) is not None]
+    if failures:
+        raise BaseExceptionGroup("of several things done together", failures)

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from shared.runtime.supervised import end, supervised
+from shared.runtime import supervised as module
+from shared.runtime.supervised import end, supervised, together
 
 
 async def _ends() -> None:
@@ -56,3 +57,24 @@ async def test_the_end_of_work_that_broke_raises_nothing() -> None:
     task, told = await _told(_breaks())
     await end(task)
     assert told == ["defect"]
+
+
+async def _loses_a_cancellation(lost: list[str]) -> None:
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        lost.append("one")
+    await asyncio.Event().wait()
+
+
+async def test_what_loses_a_cancellation_is_cancelled_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CANCEL_AGAIN_S", 0.01)
+    lost: list[str] = []
+    with pytest.raises(ExceptionGroup) as raised:
+        await together([_goes_on(), _loses_a_cancellation(lost), _breaks()])
+    assert [type(error) for error in raised.value.exceptions] == [RuntimeError]
+    assert lost == ["one"]
+
+
+async def test_things_done_together_end_together() -> None:
+    await together([_ends(), _ends()])
