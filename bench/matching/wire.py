@@ -225,7 +225,7 @@ _Header = tuple[str, bytes]
 
 @functools.cache
 def _constant(topic: str) -> dict[str, _Header]:
-    """The headers of an event of a topic and city, in the order in which they are sent, on which fast decoding relies."""
+    """The headers of an event of a topic and city, in the order in which they are sent: fast decoding relies on it."""
     some = headers_of(
         Envelope(
             "evt-" + 32 * "0",

@@ -6,6 +6,7 @@ consumer sees a whole city (promise 3); an integrator in any language can comput
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -18,6 +19,9 @@ from shared.contracts.fields import Event, named_for_personal_data
 
 PARTITIONS = 6
 """The same for every topic; co-partitioning needs it, and changing it later moves cities (docs/decisions/0004)."""
+
+CITIES_KEPT = 4_096
+"""Cities whose partition is remembered; China has some 3,000 counties and cities."""
 
 DAY_MS = 86_400_000
 YEAR_MS = 366 * DAY_MS
@@ -188,6 +192,7 @@ DEAD_LETTER_RETENTION_MS = 30 * DAY_MS
 """A dead letter names its origin, not its content; a month is enough to find and mend the cause."""
 
 
+@functools.lru_cache(CITIES_KEPT)
 def partition_of(city: str, partitions: int = PARTITIONS) -> int:
     """Partition of a city: murmur2 as in Kafka's default partitioner, made positive, modulo the count."""
     return int(murmur2(city.encode()) & 0x7FFFFFFF) % partitions

@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 CITY_ZONE = ZoneInfo("Asia/Shanghai")
 """All of China keeps one civil time; a day, a month and a birthday are meant in it."""
 
+_AHEAD = timedelta(hours=8)
+
 Clock = Callable[[], datetime]
 """Gives the present instant, aware, in UTC."""
 
@@ -21,6 +23,9 @@ def system_clock() -> datetime:
 
 def civil_day(instant: datetime) -> date:
     """The calendar day on which an instant falls in China."""
+    # An event's instant is in UTC, which is eight hours behind on every day of China's calendar since 1991.
+    if instant.tzinfo is UTC and instant.year > 1991:
+        return (instant + _AHEAD).date()
     return instant.astimezone(CITY_ZONE).date()
 
 

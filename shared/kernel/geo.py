@@ -7,6 +7,7 @@ give the same number of metres everywhere (promise 6).
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -30,6 +31,10 @@ class Vector(NamedTuple):
     x: float
     y: float
     z: float
+
+
+PLACES_KEPT = 1 << 16
+"""Places whose vector is kept, 15 MB at most: published homes stand on a grid, of which a city has fewer cells."""
 
 
 def _sin(a: float) -> float:
@@ -61,6 +66,7 @@ def _asin(x: float) -> float:
     return total
 
 
+@functools.lru_cache(PLACES_KEPT)
 def vector_of(place: Place) -> Vector:
     """Unit vector of a place.
 

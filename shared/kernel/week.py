@@ -7,12 +7,16 @@ so half an hour is the grain of all weekly hours, and times off the grain are re
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 
 SLOT_MINUTES = 30
 SLOTS_PER_DAY = 48
 SLOTS_PER_WEEK = 336
 FULL_WEEK = (1 << SLOTS_PER_WEEK) - 1
+
+SPANS_MAX = 7 * SLOTS_PER_DAY * (SLOTS_PER_DAY + 1) // 2
+"""Spans that there are; the masks of those that were read are kept, since most people's hours are much alike."""
 
 SLOT_TIME_PATTERN = r"^(([01][0-9]|2[0-3]):(00|30)|24:00)$"
 """`HH:MM` on the half-hour grid; `24:00` only makes sense as an end."""
@@ -47,13 +51,18 @@ def mask_of(hours: Iterable[tuple[int, str, str]]) -> int:
     """
     mask = 0
     for day, start, end in hours:
-        if not 1 <= day <= 7:
-            raise ValueError("day: expected 1 (Monday) to 7 (Sunday)")
-        first, last = slot_of(start), slot_of(end)
-        if last <= first:
-            raise ValueError("to: expected a time after `from`; split a night shift at midnight")
-        mask |= ((1 << (last - first)) - 1) << ((day - 1) * SLOTS_PER_DAY + first)
+        mask |= _span_mask(day, start, end)
     return mask
+
+
+@functools.lru_cache(SPANS_MAX)
+def _span_mask(day: int, start: str, end: str) -> int:
+    if not 1 <= day <= 7:
+        raise ValueError("day: expected 1 (Monday) to 7 (Sunday)")
+    first, last = slot_of(start), slot_of(end)
+    if last <= first:
+        raise ValueError("to: expected a time after `from`; split a night shift at midnight")
+    return ((1 << (last - first)) - 1) << ((day - 1) * SLOTS_PER_DAY + first)
 
 
 def hours_of(mask: int) -> list[tuple[int, str, str]]:

@@ -113,7 +113,7 @@ class Ticker:
                 await self._leases.take_up(part)
 
     async def _publish(self) -> None:
-        await publish_changes(self._live, outbox=self._outbox, now=self._clock())
+        await publish_changes(self._live, outbox=self._outbox, now=self._clock(), pause=self._pause)
         metrics.CHANGES_WAITING.set(len(self._live.waiting))
 
     async def _try(self, work: Callable[[], Awaitable[object]]) -> bool:

@@ -112,7 +112,8 @@ class Live:
         """
         if news:
             # The engine takes in city by city: where it refuses one, those before it have changed.
-            for number in {partition_of(item.fact.city) for item in news} & self.parts.keys():
+            cities = {item.fact.city for item in news}
+            for number in {partition_of(city) for city in cities} & self.parts.keys():
                 part = self.parts[number]
                 part.is_ahead = bool(part.cluster_id)  # without a broker there are no positions
             with metrics.APPLY_SECONDS.time():

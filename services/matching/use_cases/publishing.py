@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 
 from services.matching import metrics
@@ -22,6 +22,10 @@ PUBLISH_MAX = 500
 LOOK_MAX = 16
 """Rankings that are looked at before others may run: about a millisecond, since a reader waits meanwhile."""
 
+REST = 2
+"""A batch is followed by a pause of so many times what it took: of what comes in as fast as it is taken in, publishing
+takes a third of the time at most, and more changes of a ranking become one event."""
+
 EMPTY = digest_of(())
 
 
@@ -34,15 +38,24 @@ async def read_published(live: Live, part: Part, *, outbox: RankingOutbox) -> No
         live.waiting |= set(live.engine.ids("post", city))
 
 
-async def publish_changes(live: Live, *, outbox: RankingOutbox, now: datetime) -> int:
+async def publish_changes(
+    live: Live, *, outbox: RankingOutbox, now: datetime, pause: Callable[[float], Awaitable[object]] = asyncio.sleep
+) -> int:
     """Publish the rankings whose top differs from the published one. Returns how many there were.
 
     Only of partitions that this instance owns; the others wait. Between two calls any number of changes of a ranking
     becomes one event, or none if it is again as published.
+
+    Args:
+        pause: lets so many seconds pass.
     """
     live.moved_on(now)
     count = 0
-    for batch in _batches(sorted(_due(live))):
+    for few in _batches(sorted(live.waiting)):
+        batch = _due(live, few)
+        if not batch:
+            continue
+        started_s = live.clock_s()
         # What changes while the transaction runs is put in again by `take_in`, and looked at the next time.
         live.waiting.difference_update(batch)
         try:
@@ -64,21 +77,21 @@ async def publish_changes(live: Live, *, outbox: RankingOutbox, now: datetime) -
             if is_over(live.engine, post_id):
                 live.watchers.end(post_id, "closed")
         count += len(changes)
+        await pause(REST * (live.clock_s() - started_s))
     metrics.CHANGES_PUBLISHED.inc(count)
     return count
 
 
-def _due(live: Live) -> set[str]:
-    """Posts to look at; those that are no longer known here are forgotten, those of others left."""
+def _due(live: Live, post_ids: Iterable[str]) -> list[str]:
+    """Those of some waiting posts to look at; who is no longer known here is forgotten, those of others are left."""
     ready = {number for number, part in live.parts.items() if part.published is not None and live.owns(number)}
-    due, gone = set(), set()
-    for post_id in live.waiting:
+    due = []
+    for post_id in post_ids:
         city = live.engine.city_of("post", post_id)
         if city is None:
-            gone.add(post_id)
+            live.waiting.discard(post_id)
         elif partition_of(city) in ready:
-            due.add(post_id)
-    live.waiting -= gone
+            due.append(post_id)
     return due
 
 
