@@ -16,7 +16,7 @@ from pymongo import WriteConcern
 from services.revenue.domain.agreements import Pair
 from services.revenue.handlers import Ledger, Settler
 from services.revenue.ports import Party, Signatories, Signature
-from services.revenue.store import MongoLedger, MongoOrders, MongoReads, at_one_moment, ensure_indexes
+from services.revenue.store import STEPS, MongoLedger, MongoOrders, MongoReads, at_one_moment
 from services.revenue.use_cases.settle import SettleMonth, close_month
 from services.revenue.use_cases.sign import SignAgreement, sign_agreement
 from services.revenue.use_cases.verify import verify_ledger
@@ -25,6 +25,7 @@ from shared.contracts.fast import decode
 from shared.contracts.registry import ShiftCompleted
 from shared.kernel.ids import new_id
 from shared.messaging.events import EventLog
+from shared.runtime.migrations import Migrations
 from shared.runtime.mongo import Mongo, Session
 from shared.runtime.settings import Settings
 
@@ -56,8 +57,7 @@ async def measure(settings: Settings, load: Load) -> dict[str, float]:
     """All figures by the names of `GOALS`."""
     mongo = Mongo.connect(settings, "revenue")
     events = EventLog(mongo.db, "revenue")
-    await ensure_indexes(mongo.db)
-    await events.ensure_indexes()
+    await Migrations(mongo.db, STEPS).run()
     ledger = Ledger(mongo, lambda session: MongoLedger(mongo.db, events, session), lambda: NOW)
     pairs = [Pair(new_id("employer"), new_id("community")) for _ in range(COMMUNITIES + 1)]
     await mongo.transaction(lambda session: _sign(MongoLedger(mongo.db, events, session), pairs))

@@ -23,12 +23,12 @@ from services.matching.ownership import Leases, Peers
 from services.matching.ports import Board, Registry
 from services.matching.registry import HttpRegistry
 from services.matching.store import (
+    STEPS,
     MongoOffers,
     MongoOwners,
     MongoPolicies,
     MongoPolicyReads,
     MongoRankings,
-    ensure_policies,
 )
 from services.matching.use_cases import Live, read_published
 from shared.contracts import fast
@@ -40,6 +40,7 @@ from shared.messaging.events import EventLog
 from shared.runtime.commands import CommandRunner
 from shared.runtime.feeds import feeds
 from shared.runtime.http import create_app
+from shared.runtime.migrations import Migrations
 from shared.runtime.mongo import Mongo, Session
 from shared.runtime.readiness import Readiness
 from shared.runtime.settings import Settings
@@ -67,9 +68,7 @@ def create(
     outbox, owners = MongoRankings(mongo, events), MongoOwners(mongo)
     runner = CommandRunner(mongo, events, clock, own.command_secret(SERVICE), metrics.COMMANDS)
     offers = MongoOffers(mongo, events)
-    readiness = Readiness(
-        mongo, [lambda: ensure_policies(mongo), offers.prepare, events.ensure_indexes, runner.ensure_indexes]
-    )
+    readiness = Readiness(mongo, [Migrations(mongo.db, STEPS).run])
 
     def policies(session: Session) -> MongoPolicies:
         return MongoPolicies(mongo.db, events, session)
@@ -126,7 +125,7 @@ def create(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         preparing = supervised(readiness.prepare(), "prepare the store", readiness.broken)
         letting_go = supervised(live.watchers.stop_with(app.state.stopping), "end streams", readiness.broken)
-        ticker.start()
+        ticker.start(preparing)
         hirings.start(preparing)
         try:
             yield

@@ -80,9 +80,6 @@ class Noted(NamedTuple):
 class RankingOutbox(Protocol):
     """Where changed rankings are published from."""
 
-    async def prepare(self) -> None:
-        """Make what must exist before the first use; may be repeated."""
-
     async def last_published(self, partition: int) -> Mapping[str, Noted]:
         """What was published last of a partition's posts, by post."""
 
@@ -280,9 +277,6 @@ class Counts:
 
 class Offers(Protocol):
     """Offers between transactions. Everything may raise `StoreUnavailable`."""
-
-    async def prepare(self) -> None:
-        """Make what must exist before the first use; may be repeated."""
 
     async def transaction(self, work: Callable[[OfferBook], Awaitable[T]]) -> T:
         """Run a step whole or not at all; it may run several times.

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from services.registry import metrics
 from services.registry.api import Desk, routers
 from services.registry.config import RegistrySettings
-from services.registry.store import MongoFigures, MongoReader, MongoStore, ensure_indexes
+from services.registry.store import STEPS, MongoFigures, MongoReader, MongoStore
 from services.registry.vault import Vault
 from shared.kernel.clock import Clock, system_clock
 from shared.kernel.ids import new_id
@@ -20,6 +20,7 @@ from shared.runtime.commands import CommandRunner
 from shared.runtime.feeds import feeds
 from shared.runtime.figures import Figures
 from shared.runtime.http import create_app
+from shared.runtime.migrations import Migrations
 from shared.runtime.mongo import Mongo
 from shared.runtime.readiness import Readiness
 from shared.runtime.settings import Settings
@@ -45,7 +46,7 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     events = EventLog(mongo.db, SERVICE)
     runner = CommandRunner(mongo, events, clock, vault.derive("command inputs"), metrics.COMMANDS)
     bus = Bus(own, SERVICE, mongo, events, clock)
-    readiness = Readiness(mongo, [lambda: ensure_indexes(mongo.db), events.ensure_indexes, runner.ensure_indexes])
+    readiness = Readiness(mongo, [Migrations(mongo.db, STEPS).run])
     counted = MongoFigures(mongo.db, own.registry_ordinary_hourly_fen)
     figures = Figures(lambda: counted.read(clock()), metrics.FIGURES, clock, own.figures_interval_s)
     desk = Desk(

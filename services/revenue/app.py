@@ -13,7 +13,7 @@ from services.revenue.api import commands, funds, grants, payouts, reads, settli
 from services.revenue.api.desk import Desk
 from services.revenue.config import RevenueSettings
 from services.revenue.handlers import CONSUMED, Ledger, Reconciler, Releaser, Settler, Verifier
-from services.revenue.store import MongoFigures, MongoLedger, MongoOrders, MongoReads, at_one_moment, ensure_indexes
+from services.revenue.store import STEPS, MongoFigures, MongoLedger, MongoOrders, MongoReads, at_one_moment
 from shared.contracts import fast
 from shared.kernel.clock import Clock, system_clock
 from shared.kernel.ids import new_id
@@ -23,6 +23,7 @@ from shared.runtime.commands import CommandRunner
 from shared.runtime.feeds import feeds
 from shared.runtime.figures import Figures
 from shared.runtime.http import create_app
+from shared.runtime.migrations import Migrations
 from shared.runtime.mongo import Mongo, Session
 from shared.runtime.readiness import Readiness
 from shared.runtime.settings import Settings
@@ -43,7 +44,7 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     events = EventLog(mongo.db, SERVICE)
     runner = CommandRunner(mongo, events, clock, own.command_secret(SERVICE), metrics.COMMANDS)
     bus = Bus(own, SERVICE, mongo, events, clock)
-    readiness = Readiness(mongo, [lambda: ensure_indexes(mongo.db), events.ensure_indexes, runner.ensure_indexes])
+    readiness = Readiness(mongo, [Migrations(mongo.db, STEPS).run])
 
     def store(session: Session) -> MongoLedger:
         return MongoLedger(mongo.db, events, session)

@@ -11,7 +11,7 @@ from services.training import metrics
 from services.training.api import Desk, routers
 from services.training.config import TrainingSettings
 from services.training.handlers import CONSUMED, seekers_handler
-from services.training.store import MongoReads, MongoTraining, ensure_indexes
+from services.training.store import STEPS, MongoReads, MongoTraining
 from shared.kernel.clock import Clock, system_clock
 from shared.kernel.ids import new_id
 from shared.messaging.bus import Bus
@@ -19,6 +19,7 @@ from shared.messaging.events import EventLog
 from shared.runtime.commands import CommandRunner
 from shared.runtime.feeds import feeds
 from shared.runtime.http import create_app
+from shared.runtime.migrations import Migrations
 from shared.runtime.mongo import Mongo, Session
 from shared.runtime.readiness import Readiness
 from shared.runtime.settings import Settings
@@ -39,7 +40,7 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     events = EventLog(mongo.db, SERVICE)
     runner = CommandRunner(mongo, events, clock, own.command_secret(SERVICE), metrics.COMMANDS)
     bus = Bus(own, SERVICE, mongo, events, clock)
-    readiness = Readiness(mongo, [lambda: ensure_indexes(mongo.db), events.ensure_indexes, runner.ensure_indexes])
+    readiness = Readiness(mongo, [Migrations(mongo.db, STEPS).run])
 
     def store(session: Session) -> MongoTraining:
         return MongoTraining(mongo.db, events, session)

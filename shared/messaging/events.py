@@ -21,6 +21,30 @@ from shared.runtime.mongo import Database, Document, Session
 
 _STAMPED = {"feed_round": {"$gt": 0}}
 
+INDEXES = [
+    IndexModel([("published", DESCENDING), ("at", ASCENDING), ("version", ASCENDING)], name="to_publish"),
+    IndexModel([("topic", ASCENDING), ("entity_id", ASCENDING), ("version", ASCENDING)], name="position", unique=True),
+    # Three for the feed: what it has yet to stamp, its order, and each entity's versions up to a place.
+    IndexModel([("version", ASCENDING)], name="feed_pending", partialFilterExpression={"feed_round": None}),
+    IndexModel(
+        [("topic", ASCENDING), ("feed_round", ASCENDING), ("version", ASCENDING), ("_id", ASCENDING)],
+        name="feed",
+        partialFilterExpression=_STAMPED,
+    ),
+    IndexModel(
+        [
+            ("topic", ASCENDING),
+            ("entity_id", ASCENDING),
+            ("version", ASCENDING),
+            ("feed_round", ASCENDING),
+            ("_id", ASCENDING),
+        ],
+        name="feed_entities",
+        partialFilterExpression=_STAMPED,
+    ),
+]
+"""Of the collection `events`, in every service's first step (`shared.runtime.migrations`)."""
+
 
 class EventLog:
     """The `events` collection of one service.
@@ -36,34 +60,7 @@ class EventLog:
         self._appended = asyncio.Event()
 
     async def ensure_indexes(self) -> None:
-        await self.collection.create_indexes(
-            [
-                IndexModel([("published", DESCENDING), ("at", ASCENDING), ("version", ASCENDING)], name="to_publish"),
-                IndexModel(
-                    [("topic", ASCENDING), ("entity_id", ASCENDING), ("version", ASCENDING)],
-                    name="position",
-                    unique=True,
-                ),
-                # Three for the feed: what it has yet to stamp, its order, and each entity's versions up to a place.
-                IndexModel([("version", ASCENDING)], name="feed_pending", partialFilterExpression={"feed_round": None}),
-                IndexModel(
-                    [("topic", ASCENDING), ("feed_round", ASCENDING), ("version", ASCENDING), ("_id", ASCENDING)],
-                    name="feed",
-                    partialFilterExpression=_STAMPED,
-                ),
-                IndexModel(
-                    [
-                        ("topic", ASCENDING),
-                        ("entity_id", ASCENDING),
-                        ("version", ASCENDING),
-                        ("feed_round", ASCENDING),
-                        ("_id", ASCENDING),
-                    ],
-                    name="feed_entities",
-                    partialFilterExpression=_STAMPED,
-                ),
-            ]
-        )
+        await self.collection.create_indexes(INDEXES)
 
     async def append(self, session: Session, events: Sequence[Event], at: datetime) -> list[Envelope]:
         """Add events inside the caller's transaction; they are published after it commits.

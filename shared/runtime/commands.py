@@ -31,6 +31,9 @@ from shared.runtime.mongo import Mongo, Session
 KEY_RETENTION = timedelta(days=30)
 """How long an answer is kept: longer than any client keeps retrying, short enough that the collection stays small."""
 
+INDEXES = [IndexModel([("at", ASCENDING)], name="expiry", expireAfterSeconds=int(KEY_RETENTION.total_seconds()))]
+"""Of the collection `command_answers`, in every service's first step (`shared.runtime.migrations`)."""
+
 _KEY = re.compile(r"^[\x21-\x7e]{8,128}$")
 
 
@@ -103,9 +106,7 @@ class CommandRunner:
         self._answers = mongo.db["command_answers"]
 
     async def ensure_indexes(self) -> None:
-        await self._answers.create_indexes(
-            [IndexModel([("at", ASCENDING)], name="expiry", expireAfterSeconds=int(KEY_RETENTION.total_seconds()))]
-        )
+        await self._answers.create_indexes(INDEXES)
 
     async def counted(
         self, request: Request, command: str, work: Callable[[Session], Awaitable[Answer]], status: int = 201

@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from services.registry.store import STEPS
 from services.registry.store import MongoFigures as RegistryFigures
-from services.registry.store import ensure_indexes
 from services.revenue.store import MongoFigures as RevenueFigures
 from services.revenue.store.figures import COMMUNITIES_SHOWN
 from shared.runtime.figures import Figure
+from shared.runtime.migrations import Migrations
 from shared.runtime.mongo import Document, Mongo
 
 NOW = datetime(2026, 3, 9, 8, tzinfo=UTC)
@@ -31,7 +32,7 @@ def dice() -> random.Random:
 
 
 async def test_the_registry_counts_women_posts_placements_and_minutes(mongo: Mongo, dice: random.Random) -> None:
-    await ensure_indexes(mongo.db)
+    await Migrations(mongo.db, STEPS).run()
     seekers: list[Document] = [{"_id": f"s{n}", "city": dice.choice(CITIES)} for n in range(40)]
     posts: list[Document] = [
         {

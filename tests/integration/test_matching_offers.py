@@ -20,11 +20,12 @@ from services.matching.errors import RegistryUnavailable
 from services.matching.hiring import offering
 from services.matching.ports import Declined, Placed
 from services.matching.registry import HttpRegistry
-from services.matching.store import MongoOffers
+from services.matching.store import STEPS, MongoOffers
 from services.registry.app import create as create_registry
 from shared.kernel.clock import civil_day, system_clock
 from shared.kernel.ids import new_id
 from shared.messaging.events import EventLog
+from shared.runtime.migrations import Migrations
 from shared.runtime.mongo import Mongo
 from shared.runtime.settings import Settings
 from tests.conftest import eventually
@@ -275,8 +276,7 @@ async def test_offers_for_the_same_hours_made_at_once_for_two_posts(settings: Se
     board = SlowBoard(programme, NOW)
     others = [Mongo.connect(settings, "matching") for _ in range(4)]
     stores = [MongoOffers(mongo, EventLog(mongo.db, "matching")) for mongo in others]
-    await stores[0].prepare()
-    await EventLog(own.db, "matching").ensure_indexes()
+    await Migrations(own.db, STEPS).run()
     ids = [id_of("pst", number) for number in range(1, 5)]
     for post_id in ids:
         await stores[0].transaction(

@@ -21,7 +21,7 @@ from services.matching.errors import PublishedElsewhereError
 from services.matching.facts import CONSUMED
 from services.matching.ports import Basis, Noted, Published, digest_of
 from services.matching.position import StreamPosition
-from services.matching.store import MongoRankings
+from services.matching.store import STEPS, MongoRankings
 from shared.contracts.envelope import Envelope, encode
 from shared.contracts.fields import Event
 from shared.contracts.position import Position
@@ -29,6 +29,7 @@ from shared.contracts.topics import partition_of
 from shared.kernel.ids import new_id
 from shared.messaging.events import EventLog
 from shared.messaging.topics import ensure_topics, strays
+from shared.runtime.migrations import Migrations
 from shared.runtime.mongo import Mongo
 from shared.runtime.settings import Settings
 from tests.conftest import eventually
@@ -187,7 +188,7 @@ async def _published(own: Mongo, count: int) -> bool:
 async def test_a_ranking_is_published_with_its_note_or_not_at_all(engines: Engines, own: Mongo) -> None:
     log = EventLog(own.db, "matching")
     outbox = MongoRankings(own, log)
-    await outbox.prepare()
+    await Migrations(own.db, STEPS).run()
     top = (RankedSeeker(id_of("skr", 1), 28, Parts(1, 2, 3, 4, 5, 6, 7)),)
     first = [Published(id_of("pst", number), YANTAI, 1, top, BASIS) for number in range(3)]
     await outbox.publish(first, cities.NOW)
@@ -207,8 +208,7 @@ async def test_a_ranking_is_published_with_its_note_or_not_at_all(engines: Engin
 async def test_notes_of_before_digests_are_published_once_more(engines: Engines, own: Mongo) -> None:
     outbox = MongoRankings(own, EventLog(own.db, "matching"))
     await own.db[MongoRankings.NAME].insert_one({"_id": id_of("pst", 0), "city": YANTAI, "sequence": 4, "top": [1]})
-    await outbox.prepare()
-    await outbox.prepare()
+    await Migrations(own.db, STEPS).run()
     here = partition_of(YANTAI)
     assert dict(await outbox.last_published(here)) == {id_of("pst", 0): Noted(4, None)}
     await outbox.publish([Published(id_of("pst", 0), YANTAI, 5, (), BASIS)], cities.NOW)

@@ -56,9 +56,10 @@ class Ticker:
         self._task: asyncio.Task[None] | None = None
         self.state = "starting"
 
-    def start(self) -> None:
-        """Begin, in the background, so that the service can say that it is starting."""
-        self._task = supervised(self._run(), "ticker", self._ended_by_defect)
+    def start(self, prepared: asyncio.Future[None]) -> None:
+        """Begin, in the background, so that the service can say that it is starting; with the store once that is
+        prepared. Its preparation must be ended before `stop`."""
+        self._task = supervised(self._run(prepared), "ticker", self._ended_by_defect)
 
     async def stop(self) -> None:
         """End after the transaction at hand."""
@@ -69,9 +70,13 @@ class Ticker:
     def _ended_by_defect(self) -> None:
         self.state = "down"
 
-    async def _run(self) -> None:
+    async def _run(self, prepared: asyncio.Future[None]) -> None:
         # Compiling takes a minute on a machine that never did it; the event loop goes on answering meanwhile.
         await asyncio.to_thread(self._warm)
+        await asyncio.wait({prepared})
+        if prepared.cancelled():
+            return
+        prepared.result()
         while not await self._try(self._prepare) and not self._stopping.is_set():
             await self._pause(LOAD_PAUSE_S)
         if self._stopping.is_set():
@@ -94,7 +99,6 @@ class Ticker:
 
     async def _prepare(self) -> None:
         store_id = await self._owners.prepare()
-        await self._outbox.prepare()
         await self._checkpoints.prepare(store_id)
         await self._take_up()
 

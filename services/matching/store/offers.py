@@ -19,7 +19,7 @@ from services.matching.domain.hiring import Hiring
 from services.matching.domain.offers import Hands, Hold, Offer, Terms
 from services.matching.errors import LostRaceError
 from services.matching.ports import Counts, OfferBook, OfferChanges, ShiftSeen
-from services.matching.store.driver import ensure_collections, told
+from services.matching.store.driver import told
 from shared.contracts.envelope import Envelope
 from shared.kernel.week import SLOTS_PER_WEEK
 from shared.messaging.events import EventLog
@@ -35,7 +35,7 @@ DUPLICATE_KEY = 11000
 AWAITED_MAX = 1_000_000
 """Pairs of post and seeker whose first shift is waited for; beyond a million hirings a year, the oldest are let go."""
 
-_INDEXES: dict[str, list[IndexModel]] = {
+INDEXES: dict[str, list[IndexModel]] = {
     HIRINGS: [IndexModel([("state", ASCENDING), ("_id", ASCENDING)], name="open")],
     HANDS: [],
     OFFERS: [
@@ -62,16 +62,6 @@ class MongoOffers:
         self._mongo = mongo
         self._events = events
         self._hirings, self._offers = mongo.db[HIRINGS], mongo.db[OFFERS]
-
-    async def prepare(self) -> None:
-        """Create collections and indexes. Raises `StoreUnavailable`."""
-        await ensure_collections(self._mongo, list(_INDEXES))
-        try:
-            for name, indexes in _INDEXES.items():
-                if indexes:
-                    await self._mongo.db[name].create_indexes(indexes)
-        except PyMongoError as error:
-            raise told(error) from error
 
     def book(self, session: Session) -> MongoOfferBook:
         """The offers inside the transaction of a session."""

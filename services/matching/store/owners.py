@@ -12,7 +12,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from services.matching.ports import Owner
-from services.matching.store.driver import ensure_collections, told
+from services.matching.store.driver import told
 from shared.contracts.topics import PARTITIONS
 from shared.runtime.mongo import Collection, Document, Mongo
 
@@ -36,7 +36,6 @@ class MongoOwners:
 
     async def prepare(self) -> str:
         """Create what is missing. Answers with the identity of the database. Raises `StoreUnavailable`."""
-        await ensure_collections(self._mongo, ["owners", "identity"])
         free: Document = {"instance": "", "url": "", "epoch": 0, "until": LONG_AGO, "position": None}
         try:
             for number in range(PARTITIONS):

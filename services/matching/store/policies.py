@@ -10,18 +10,13 @@ from pymongo.errors import PyMongoError
 
 from services.matching.domain import Limits, Policy, Weights, policy_id_of
 from services.matching.ports import Adoption
-from services.matching.store.driver import ensure_collections, told
+from services.matching.store.driver import told
 from shared.contracts.envelope import Envelope
 from shared.contracts.fields import Event
 from shared.messaging.events import EventLog
-from shared.runtime.mongo import Database, Document, Mongo, Session
+from shared.runtime.mongo import Database, Document, Session
 
 POLICIES = "policies"
-
-
-async def ensure_policies(mongo: Mongo) -> None:
-    """Create what is missing, since a transaction should not have to. Raises `StoreUnavailable`."""
-    await ensure_collections(mongo, [POLICIES])
 
 
 class MongoPolicies:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from pymongo import ReplaceOne, UpdateOne
+from pymongo import ReplaceOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
 from services.matching.domain import Parts, RankedSeeker
 from services.matching.errors import PublishedElsewhereError
 from services.matching.ports import Basis, Noted, Published
-from services.matching.store.driver import READ_BATCH, ensure_collections, told
+from services.matching.store.driver import READ_BATCH, told
 from shared.contracts.matching import Parts as PartsPayload
 from shared.contracts.matching import PolicyOf, Ranked, RankingChanged
 from shared.contracts.topics import partition_of
@@ -34,26 +34,6 @@ class MongoRankings:
         self._mongo = mongo
         self._events = events
         self._collection: Collection = mongo.db[self.NAME]
-
-    async def prepare(self) -> None:
-        """Create what is missing. Raises `StoreUnavailable`."""
-        await ensure_collections(self._mongo, [self.NAME])
-        try:
-            await self._events.ensure_indexes()
-            await self._collection.create_index("partition", name="partition")
-            await self._bring_up_to_date()
-        except PyMongoError as error:
-            raise told(error) from error
-
-    async def _bring_up_to_date(self) -> None:
-        """Whole tops were kept before; their digest is unknown, so each ranking is published once more."""
-        old = await self._collection.find({"partition": {"$exists": False}}, {"city": 1}).to_list(None)
-        operations = [
-            UpdateOne({"_id": note["_id"]}, {"$set": {"partition": partition_of(note["city"])}, "$unset": {"top": 1}})
-            for note in old
-        ]
-        if operations:
-            await self._collection.bulk_write(operations, ordered=False)
 
     async def last_published(self, partition: int) -> Mapping[str, Noted]:
         """What was published last of a partition's posts, by post. Raises `StoreUnavailable`."""

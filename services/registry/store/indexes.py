@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from pymongo import ASCENDING, IndexModel
-from pymongo.errors import CollectionInvalid
 
 from services.registry.store.documents import PERSONS
-from shared.runtime.mongo import Database
+from shared.messaging import events
+from shared.runtime import commands
+from shared.runtime.migrations import Step
 
 
 def _index(name: str, *keys: str) -> IndexModel:
     return IndexModel([(key, ASCENDING) for key in keys], name=name)
 
 
-INDEXES: dict[str, list[IndexModel]] = {
+_INDEXES: dict[str, list[IndexModel]] = {
     "communities": [_index("by_city", "city", "_id")],
     "stations": [_index("by_city", "city", "_id"), _index("by_community", "community_id", "_id")],
     "shuttles": [_index("by_city", "city", "_id"), _index("by_station", "station_id", "_id")],
@@ -42,11 +41,10 @@ INDEXES: dict[str, list[IndexModel]] = {
 }
 
 
-async def ensure_indexes(db: Database) -> None:
-    """Create what is missing: collections before the first transaction needs them, and indexes."""
-    if PERSONS not in await db.list_collection_names():
-        # Two instances that start at once: the second finds it made.
-        with suppress(CollectionInvalid):
-            await db.create_collection(PERSONS)
-    for collection, indexes in INDEXES.items():
-        await db[collection].create_indexes(indexes)
+STEPS = (
+    Step(
+        "collections and indexes of the first release",
+        {PERSONS: [], **_INDEXES, "events": events.INDEXES, "command_answers": commands.INDEXES},
+    ),
+)
+"""How the registry's database came to be what it is; steps are added at the end and never changed."""

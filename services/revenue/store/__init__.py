@@ -8,18 +8,18 @@ and `grants` (money beside rebates), `parties`.
 """
 
 from services.revenue.store.figures import MongoFigures
-from services.revenue.store.indexes import ensure_indexes
+from services.revenue.store.indexes import STEPS
 from services.revenue.store.orders import MongoOrders
 from services.revenue.store.read import MongoReads
 from services.revenue.store.snapshot import MongoSnapshot, at_one_moment
 from services.revenue.store.write import MongoLedger
 
 __all__ = [
+    "STEPS",
     "MongoFigures",
     "MongoLedger",
     "MongoOrders",
     "MongoReads",
     "MongoSnapshot",
     "at_one_moment",
-    "ensure_indexes",
 ]

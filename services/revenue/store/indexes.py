@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pymongo import ASCENDING, IndexModel
 
-from shared.runtime.mongo import Database
+from shared.messaging import events
+from shared.runtime import commands
+from shared.runtime.migrations import Step
 
 FUND_KINDS = ["settlement", "settlement-reversal", "spending", "grant"]
 
@@ -72,12 +74,17 @@ _INDEXES: dict[str, list[IndexModel]] = {
 }
 
 
-async def ensure_indexes(db: Database) -> None:
-    """Create what is missing. Collections are created too: a transaction should not have to."""
-    existing = set(await db.list_collection_names())
-    for name in ("heads", "entries", "shifts", "parties", "receipts", "orders", "grants", *_INDEXES):
-        if name not in existing:
-            await db.create_collection(name, check_exists=False)
-            existing.add(name)
-        if name in _INDEXES:
-            await db[name].create_indexes(_INDEXES[name])
+_WITHOUT_INDEX = ("heads", "shifts", "parties", "receipts", "orders", "grants")
+
+STEPS = (
+    Step(
+        "collections and indexes of the first release",
+        {
+            **dict.fromkeys(_WITHOUT_INDEX, ()),
+            **_INDEXES,
+            "events": events.INDEXES,
+            "command_answers": commands.INDEXES,
+        },
+    ),
+)
+"""How revenue's database came to be what it is; steps are added at the end and never changed."""

@@ -11,7 +11,10 @@ from pymongo import ASCENDING, IndexModel, ReplaceOne
 from services.training.domain import Certificate, Course, Enrolment, Participation, Seeker
 from shared.contracts.envelope import Envelope
 from shared.contracts.fields import Event
+from shared.messaging import events
 from shared.messaging.events import EventLog
+from shared.runtime import commands
+from shared.runtime.migrations import Step
 from shared.runtime.mongo import Database, Document, Session
 
 _INDEXES: dict[str, list[IndexModel]] = {
@@ -27,14 +30,13 @@ _INDEXES: dict[str, list[IndexModel]] = {
 }
 
 
-async def ensure_indexes(db: Database) -> None:
-    """Create what is missing. Collections are created too: a transaction should not have to."""
-    existing = set(await db.list_collection_names())
-    for name, indexes in _INDEXES.items():
-        if name not in existing:
-            await db.create_collection(name, check_exists=False)
-        if indexes:
-            await db[name].create_indexes(indexes)
+STEPS = (
+    Step(
+        "collections and indexes of the first release",
+        {**_INDEXES, "events": events.INDEXES, "command_answers": commands.INDEXES},
+    ),
+)
+"""How training's database came to be what it is; steps are added at the end and never changed."""
 
 
 class MongoTraining:
