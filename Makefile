@@ -39,11 +39,11 @@ properties: $(KERNEL) ## 10,000 generated histories of a city: after every step,
 
 .PHONY: contracts-properties
 contracts-properties: $(STAMP) ## 2,000 generated changes of schemas: what the compatibility checker says is true
-	@MAMAPOST_EXAMPLES=2000 $(BIN)/python -m pytest -q tests/unit/contracts
+	@MAMAPOST_EXAMPLES=2000 $(BIN)/python -m pytest -q -o faulthandler_timeout=0 tests/unit/contracts
 
 .PHONY: fuzz
 fuzz: $(KERNEL) ## generated requests to every route of registry, training, revenue, 30 of each kind: no answer is a 5xx
-	@MAMAPOST_FUZZ_EXAMPLES=30 MAMAPOST_FUZZ_ROUTES=1000 $(BIN)/python -m pytest -q tests/integration/test_openapi.py
+	@MAMAPOST_FUZZ_EXAMPLES=30 MAMAPOST_FUZZ_ROUTES=1000 $(BIN)/python -m pytest -q -o faulthandler_timeout=0 tests/integration/test_openapi.py
 
 .PHONY: lint
 lint: $(STAMP) ## ruff rules, formatting, import contracts
@@ -71,6 +71,10 @@ bench-matching: $(KERNEL) ## measure matching beside its peers (BENCH_ARGS="--qu
 .PHONY: bench-revenue
 bench-revenue: $(STAMP) ## measure accruals, settlement and verification (BENCH_ARGS="--quick --json out.json")
 	@$(BIN)/python -m bench.revenue $(BENCH_ARGS)
+
+.PHONY: bench-events
+bench-events: $(STAMP) ## measure bus and feeds beside bare aiokafka and mongod (BENCH_ARGS="--quick --json out.json")
+	@$(BIN)/python -m bench bus feeds $(BENCH_ARGS)
 
 .PHONY: bench-peers
 bench-peers: $(STAMP) ## install the peers that bench-matching measures beside ours (DuckDB, Polars, a PostgreSQL client)

@@ -31,6 +31,7 @@ def main() -> None:
     arguments = parser.parse_args()
     rounds = 1 if arguments.quick else arguments.rounds
     figures: dict[str, dict[str, float]] = {}
+    goals: dict[str, dict[str, float]] = {}
     print(f"{'what':44} {'ours':>12} {'reference':>12} {'ratio':>7}  unit; reference")
     for name in arguments.only or BENCHES:
         runs = [asyncio.run(BENCHES[name](number)) for number in range(rounds)]
@@ -43,8 +44,17 @@ def main() -> None:
                 flush=True,
             )
             figures[same[0].name] = {"ours": ours, "reference": reference, "ratio": round(ratio, 3)}
+            if (goal := same[0].goal) is not None:
+                goals[goal.name] = {
+                    "measured": round(goal.measured(ratio), 3),
+                    "goal": goal.limit,
+                    "met": goal.met(ratio),
+                }
+                sign = "≤" if goal.at_most else "≥"
+                told = "met" if goal.met(ratio) else "NOT MET"
+                print(f"  goal {goal.name}: {goal.measured(ratio):.2f} {sign} {goal.limit:g}, {told}", flush=True)
     if arguments.json is not None:
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+        arguments.json.write_text(json.dumps({"goals": goals, "figures": figures}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ class Line(NamedTuple):
 def line_of(envelope: Envelope) -> Line:
     """An event as the relay sends it."""
     message = encode(envelope)
-    return Line(message.topic, message.partition, message.key, message.headers, message.value)
+    return Line(message.topic, message.partition, message.key, tuple(message.headers), message.value)
 
 
 def disorder(events: Sequence[Line], dice: random.Random) -> list[Line]:

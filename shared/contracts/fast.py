@@ -38,8 +38,8 @@ class _Plan(NamedTuple):
     """What is known of a topic's messages before any comes.
 
     Attributes:
-        constants: headers that are the same on all of them, in the order of `envelope.headers_of`, and the names of
-            the others.
+        constants: headers that are the same on all of them, and the names of the others, in the order of
+            `envelope.encode`.
         read: decodes a value.
         texts_of: gives the texts of an event that `read` leaves unchecked.
         is_formed: matches the id of a message and those texts, joined by `SEPARATOR`.
@@ -54,16 +54,9 @@ class _Plan(NamedTuple):
 def _plan_of(topic: Topic) -> _Plan:
     event = topic.event
     struct = cast(type[EventStruct], _STRUCTS.of(event))
-    constants = (
-        ("content-type", "application/json"),
-        ("ce_specversion", "1.0"),
-        ("ce_type", event.type()),
-        ("ce_source", f"/mamapost/{event.source}"),
-        ("ce_dataschema", event.schema_id()),
-    )
     forms = [ID.pattern, *struct.texts.values()]
     return _Plan(
-        constants=(*((name, value.encode()) for name, value in constants), *_NAMES),
+        constants=(*envelope.constants_of(event), *_NAMES),
         read=msgspec.json.Decoder(struct, dec_hook=read_instant).decode,
         texts_of=attrgetter(*struct.texts),  # at least two, its city and its entity: a tuple
         is_formed=re.compile(SEPARATOR.join(f"(?:{form})" for form in forms)).fullmatch,

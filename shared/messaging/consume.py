@@ -150,10 +150,11 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
                 raise
             _log.error("batch failed; trying its events one by one", error=type(error).__name__, size=len(good))
             refusals = await self._apply_singly(good)
-        record_of = {envelope.id: record for record, envelope in good}
-        await self._dead_letters.send(
-            [Rejected(record_of[refusal.envelope.id], "refused", refusal.detail) for refusal in refusals]
-        )
+        if refusals:
+            record_of = {envelope.id: record for record, envelope in good}
+            await self._dead_letters.send(
+                [Rejected(record_of[refusal.envelope.id], "refused", refusal.detail) for refusal in refusals]
+            )
         self._count(good)
 
     def _count(self, good: Sequence[Received]) -> None:

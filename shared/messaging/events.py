@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
-from shared.contracts.envelope import Envelope, encode
+from shared.contracts.envelope import Envelope, Message, encode
 from shared.contracts.fields import Event
 from shared.contracts.topics import with_old_versions
 from shared.kernel.ids import new_id
@@ -117,3 +117,14 @@ def _document(envelope: Envelope) -> Document:
         "value": message.value,
         "published": 0,
     }
+
+
+def message_of(document: Document) -> Message:
+    """A stored event as it goes to the broker."""
+    return Message(
+        topic=document["topic"],
+        partition=document["partition"],
+        key=document["entity_id"].encode(),
+        headers=[(name, value.encode()) for name, value in document["headers"].items()],
+        value=document["value"],
+    )

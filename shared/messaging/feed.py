@@ -35,10 +35,10 @@ PAGE_MAX_BYTES = 2 * 1024 * 1024
 """Bytes of events in one page, 2,000 of the usual size; a page in memory is the most that a reader costs."""
 
 READ_MAX = 1000
-"""Events taken from the database at once; half of the largest page."""
+"""Events taken from the database at once, half of the largest page; it reads on while these are written out."""
 
 SNAPSHOT_BATCH = 500
-"""Newest versions of a snapshot fetched at once."""
+"""Newest versions of a snapshot fetched at once; so too."""
 
 _FIELDS = {"version": 1, "feed_round": 1, "headers": 1, "value": 1}
 
@@ -155,12 +155,15 @@ class Feed:
         async with _reaching_the_store(), await self._mongo.client.start_session(snapshot=True) as session:
             found = self._events.find(_after(topic, after), _FIELDS, session=session, hint="feed", batch_size=READ_MAX)
             found = found.sort([("feed_round", 1), ("version", 1), ("_id", 1)]).limit(limit)
-            while size < PAGE_MAX_BYTES and (documents := await found.to_list(READ_MAX)):
+            coming = found.to_list(READ_MAX)
+            while size < PAGE_MAX_BYTES and (documents := await coming):
+                coming = found.to_list(READ_MAX)  # the database reads on while these are written out
                 for document in documents:
                     record = _record(document)
                     records.append(record)
                     size += len(record.line)
                     if size >= PAGE_MAX_BYTES:
+                        await coming
                         break
             await found.close()
         return records
@@ -184,6 +187,21 @@ class Feed:
         never change, so the answer does not depend on what is written meanwhile, and neither side keeps more than a
         batch of it.
         """
+        coming: asyncio.Task[list[Record]] | None = None
+        try:
+            async for ids in self._newest_ids(topic, upto):
+                fetched, coming = coming, asyncio.create_task(self._fetch(ids))
+                if fetched is not None:
+                    yield await fetched
+            if coming is not None:
+                yield await coming
+        finally:
+            if coming is not None and not coming.done():
+                coming.cancel()
+                await asyncio.wait([coming])
+
+    async def _newest_ids(self, topic: str, upto: Place) -> AsyncIterator[list[str]]:
+        """The ids that `newest` gives the events of, in batches."""
         wanted: list[str] = []
         newest: Document | None = None
         # From an index alone, entity by entity: only the ids of old versions are looked at.
@@ -196,27 +214,26 @@ class Feed:
         try:
             while documents := await versions.to_list(READ_MAX):
                 for document in documents:
-                    if _place(document) > upto:
+                    if document["feed_round"] == upto.round and _place(document) > upto:
                         continue
                     if newest is not None and newest["entity_id"] != document["entity_id"]:
                         wanted.append(newest["_id"])
                     newest = document
                 while len(wanted) >= SNAPSHOT_BATCH:
-                    yield await self._fetch(wanted[:SNAPSHOT_BATCH])
+                    yield wanted[:SNAPSHOT_BATCH]
                     del wanted[:SNAPSHOT_BATCH]
         finally:
             await versions.close()
         if newest is not None:
             wanted.append(newest["_id"])
         for start in range(0, len(wanted), SNAPSHOT_BATCH):
-            yield await self._fetch(wanted[start : start + SNAPSHOT_BATCH])
+            yield wanted[start : start + SNAPSHOT_BATCH]
 
     async def _fetch(self, ids: list[str]) -> list[Record]:
         """These events in this order."""
-        found = {
-            document["_id"]: _record(document)
-            for document in await self._majority.find({"_id": {"$in": ids}}, _FIELDS).to_list(len(ids))
-        }
+        async with _reaching_the_store():
+            documents = await self._majority.find({"_id": {"$in": ids}}, _FIELDS).to_list(len(ids))
+        found = {document["_id"]: _record(document) for document in documents}
         return [found[event_id] for event_id in ids]
 
 
@@ -261,8 +278,21 @@ def structured(headers: dict[str, Any], value: bytes) -> bytes:
         headers: `ce_id` and so on, `content-type`, `traceparent` where there is one.
         value: the event, a JSON object.
     """
-    attributes = {
-        "datacontenttype" if name == "content-type" else name.removeprefix("ce_"): text
-        for name, text in headers.items()
-    }
+    attributes = dict(zip(map(_ATTRIBUTES.__getitem__, headers), headers.values(), strict=True))
     return orjson.dumps(attributes)[:-1] + b',"data":' + value + b"}"
+
+
+class _Attributes(dict[str, str]):
+    """Names of attributes by those of headers; the few that there are, each made once."""
+
+    def __missing__(self, header: str) -> str:
+        name = "datacontenttype" if header == "content-type" else header.removeprefix("ce_")
+        if len(self) < ATTRIBUTES_MAX:
+            self[header] = name
+        return name
+
+
+ATTRIBUTES_MAX = 32
+"""Headers whose names are remembered; an event has ten."""
+
+_ATTRIBUTES = _Attributes()

@@ -19,7 +19,8 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from shared.contracts.topics import TOPICS
 from shared.kernel.clock import Clock
-from shared.messaging.events import EventLog
+from shared.messaging.events import EventLog, message_of
+from shared.messaging.publish import publish
 from shared.runtime import metrics
 from shared.runtime.logs import logger
 from shared.runtime.mongo import Database, Document, is_unavailable
@@ -157,20 +158,7 @@ class Relay:
         )
         if not batch:
             return 0
-        pending = [
-            await producer.send(
-                event["topic"],
-                event["value"],
-                key=event["entity_id"].encode(),
-                partition=event["partition"],
-                headers=[(name, value.encode()) for name, value in event["headers"].items()],
-            )
-            for event in batch
-        ]
-        acknowledged = await asyncio.gather(*pending, return_exceptions=True)
-        failures = [outcome for outcome in acknowledged if isinstance(outcome, BaseException)]
-        if failures:
-            raise failures[0]
+        await publish(producer, map(message_of, batch))
         await self._events.collection.update_many(
             {"_id": {"$in": [event["_id"] for event in batch]}}, {"$max": {"published": generation}}
         )

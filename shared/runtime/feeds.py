@@ -326,4 +326,4 @@ async def _snapshot(desk: Desk, reading: Reading, upto: Place) -> AsyncIterator[
 
 
 def _lines(records: Sequence[Record]) -> bytes:
-    return b"".join(record.line + b"\n" for record in records)
+    return b"\n".join([*(record.line for record in records), b""])
