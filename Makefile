@@ -10,6 +10,7 @@ UP_ARGS ?=
 TEST_ARGS ?=
 BENCH_ARGS ?=
 CLUSTER_ARGS ?=
+CHAOS_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -112,6 +113,10 @@ cluster: $(KERNEL) ## run three Kafka brokers and three mongod until Ctrl-C (aft
 cluster-test: $(KERNEL) ## integration tests and a small demo on a fresh cluster (CLUSTER_ARGS="-k bus")
 	@$(BIN)/mamapost cluster run -- $(BIN)/python -m pytest tests/integration $(CLUSTER_ARGS)
 	@$(BIN)/mamapost cluster run -- $(BIN)/mamapost demo --scale 0.05
+
+.PHONY: chaos
+chaos: $(KERNEL) ## hurt services and engines by a seeded plan, and prove that nothing came of it (CHAOS_ARGS="--minutes 20 --seed 7")
+	@$(BIN)/mamapost chaos $(CHAOS_ARGS)
 
 .PHONY: monitoring
 monitoring: $(KERNEL) ## a real Prometheus on running services: every panel has data, every alert fires (after `make parts`)

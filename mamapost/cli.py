@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.local.errors import LocalRunError
+from mamapost.chaos.options import ChaosOptions, EngineKind
 from mamapost.contracts.command import app as contracts
 from mamapost.dlq.command import app as dlq
 from mamapost.kit.cli import kit
@@ -306,6 +307,31 @@ def demo(
             run_export(options, export)
             return
         passed = run_demo(options)
+    except LocalRunError as error:
+        _fail(str(error))
+    if not passed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def chaos(
+    minutes: Annotated[float, typer.Option(min=0.2, max=600, help="How long faults are injected.")] = 5.0,
+    seed: Annotated[int, typer.Option(help="Seed of faults and programmes; the same seed plans the same.")] = 1,
+    engine: Annotated[
+        EngineKind | None, typer.Option(help="Default: the cluster where its parts are there, else the embedded one.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the machine-readable result here.")] = None,
+    keep: Annotated[Path | None, typer.Option(help="Keep history, data and logs of the run in this folder.")] = None,
+) -> None:
+    """Play programmes while services, brokers and databases are hurt, and prove that nothing was lost or doubled.
+
+    Ends with 1 when a check does not hold.
+    """
+    from mamapost.chaos.run import run_chaos
+
+    options = ChaosOptions(minutes, seed, engine, _month(None), json_file, keep)
+    try:
+        passed = run_chaos(options)
     except LocalRunError as error:
         _fail(str(error))
     if not passed:

@@ -46,30 +46,59 @@ def running(data_dir: Path, *, with_token: bool) -> Iterator[Running]:
     """
     log_dir = data_dir / "log"
     log_dir.mkdir(parents=True, exist_ok=True)
-    env = {
-        "MAMAPOST_MASTER_KEY_FILE": str(_master_key_file(data_dir).absolute()),
-        "MAMAPOST_MATCHING_CHECKPOINT_DIR": str((data_dir / "checkpoints").absolute()),
-    }
-    token = approver_token = None
-    if with_token:
-        token, approver_token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-        tokens_file = data_dir / "tokens"
-        own_token = secrets.token_urlsafe(32)
-        holders = (
-            (token, "local read,write,personal,restricted"),
-            (approver_token, "approver read,write"),
-            (own_token, "matching write"),
-        )
-        _write_secret(tokens_file, "".join(f"{hash_of(held)} {holder}\n" for held, holder in holders))
-        env["MAMAPOST_TOKENS_FILE"] = str(tokens_file.absolute())
-        registry_token_file = data_dir / "registry.token"
-        _write_secret(registry_token_file, own_token + "\n")
-        env["MAMAPOST_REGISTRY_TOKEN_FILE"] = str(registry_token_file.absolute())
+    secret = credentials(data_dir) if with_token else None
+    env = own_files(data_dir) | ({} if secret is None else secret.env)
     with (
         Engines.start(data_dir / "engines", log_dir) as engines,
         Fleet.start(engines.urls, log_dir=log_dir, env=env, port_dir=data_dir / "ports") as fleet,
     ):
-        yield Running(engines, fleet, token, approver_token)
+        yield Running(
+            engines,
+            fleet,
+            None if secret is None else secret.token,
+            None if secret is None else secret.approver_token,
+        )
+
+
+def own_files(data_dir: Path) -> dict[str, str]:
+    """Variables that name the files which services keep in a folder: the master key and the checkpoints."""
+    return {
+        "MAMAPOST_MASTER_KEY_FILE": str(_master_key_file(data_dir).absolute()),
+        "MAMAPOST_MATCHING_CHECKPOINT_DIR": str((data_dir / "checkpoints").absolute()),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Who may speak to services of one run.
+
+    Attributes:
+        token: with all scopes.
+        approver_token: of a second holder, who approves what the first one requests.
+        env: variables that tell the services.
+    """
+
+    token: str
+    approver_token: str
+    env: dict[str, str]
+
+
+def credentials(data_dir: Path) -> Credentials:
+    """New tokens, in files of a folder that only their owner can read."""
+    token, approver_token, own_token = (secrets.token_urlsafe(32) for _ in range(3))
+    holders = (
+        (token, "local read,write,personal,restricted"),
+        (approver_token, "approver read,write"),
+        (own_token, "matching write"),
+    )
+    tokens_file, registry_token_file = data_dir / "tokens", data_dir / "registry.token"
+    _write_secret(tokens_file, "".join(f"{hash_of(held)} {holder}\n" for held, holder in holders))
+    _write_secret(registry_token_file, own_token + "\n")
+    env = {
+        "MAMAPOST_TOKENS_FILE": str(tokens_file.absolute()),
+        "MAMAPOST_REGISTRY_TOKEN_FILE": str(registry_token_file.absolute()),
+    }
+    return Credentials(token, approver_token, env)
 
 
 def _master_key_file(data_dir: Path) -> Path:

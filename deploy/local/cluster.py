@@ -25,7 +25,8 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from deploy.local.engines import EngineUrls
 from deploy.local.errors import EngineMissing, EngineStartFailed
-from deploy.local.process import LOOPBACK, Child, Deadline, pick_port
+from deploy.local.node import POLL_S, STOP_TIMEOUT_S, Node
+from deploy.local.process import LOOPBACK, Deadline, pick_port
 from deploy.local.recipes import find_store, kafka_cluster_id
 
 NODES: Final = 3
@@ -36,93 +37,36 @@ KAFKA_PARTS: Final = Path("var/parts/kafka")
 
 _REPLICA_SET: Final = "mamapost"
 _HEAP: Final = "512m"  # of a broker; a city's programme is some megabytes
-_STOP_TIMEOUT_S: Final = 30.0
-_POLL_S: Final = 0.1
 _FORMAT_TIMEOUT_S: Final = 180.0  # a Java start each, on a machine that is busy
 _ALREADY_INITIALIZED: Final = 23  # MongoDB's error code
 
 
-class Node:
-    """One broker or one mongod: a process that keeps its port and data across kills."""
+Front = Callable[[int], int]
 
-    def __init__(self, name: str, port: int, command: Sequence[str], log_path: Path) -> None:
-        self.name = name
-        self.port = port
-        self._command = list(command)
-        self._log_path = log_path
-        self._child: Child | None = None
 
-    @property
-    def address(self) -> str:
-        return f"{LOOPBACK}:{self.port}"
-
-    @property
-    def alive(self) -> bool:
-        return self._child is not None and self._child.alive
-
-    def start(self) -> None:
-        """Start the process, and return without waiting for its answer. No-op while it runs.
-
-        Raises:
-            EngineStartFailed: the program cannot be executed.
-        """
-        if self.alive:
-            return
-        try:
-            self._child = Child(self.name, self._command, self._log_path)
-        except OSError as error:
-            raise EngineStartFailed(f"{self.name} cannot be executed: {error}") from error
-
-    def kill(self) -> None:
-        """SIGKILL; what it acknowledged stays on disk."""
-        self._running().kill()
-
-    def pause(self) -> None:
-        """SIGSTOP, as a machine that hangs."""
-        self._running().pause()
-
-    def resume(self) -> None:
-        """SIGCONT, after `pause`."""
-        self._running().resume()
-
-    def request_stop(self) -> None:
-        """SIGTERM, without waiting."""
-        if self._child is not None:
-            self._child.request_stop()
-
-    def wait_stopped(self, timeout_s: float) -> None:
-        """Wait for its end, and kill it after `timeout_s`."""
-        if self._child is not None:
-            self._child.wait_stopped(timeout_s)
-
-    def stop(self) -> None:
-        """SIGTERM and wait: an orderly stop, as in a rolling restart."""
-        self.request_stop()
-        self.wait_stopped(_STOP_TIMEOUT_S)
-
-    def failure(self) -> str:
-        """What its log says, for a message."""
-        child = self._running()
-        state = "runs" if child.alive else f"ended with exit code {child.exit_code}"
-        return f"{self.name} on port {self.port} {state}. The end of {self._log_path}:\n{child.log_tail()}"
-
-    def _running(self) -> Child:
-        if self._child is None:
-            raise EngineStartFailed(f"{self.name} was not started")
-        return self._child
+def _direct(port: int) -> int:
+    """Nobody stands in between."""
+    return port
 
 
 class Cluster:
     """Three brokers and three mongod. Use `with Cluster.start(...) as cluster:`."""
 
-    def __init__(self, brokers: Sequence[Node], stores: Sequence[Node]) -> None:
+    def __init__(self, brokers: Sequence[Node], storage: _Storage, stores: Sequence[Node]) -> None:
         """Internal; use `start`."""
         self.brokers = list(brokers)
+        self._storage = storage
         self.stores = list(stores)
 
     @classmethod
     def start(
-        cls, data_dir: Path, log_dir: Path, *, parts: Path = KAFKA_PARTS, start_timeout_s: float = 120.0
+        cls,
+        data_dir: Path,
+        log_dir: Path,
+        *,
+        parts: Path = KAFKA_PARTS,
+        front: Front = _direct,
+        start_timeout_s: float = 120.0,
     ) -> Cluster:
         """Start all nodes and return when three brokers are registered and the replica set has a primary.
 
@@ -130,6 +74,8 @@ class Cluster:
             data_dir: of this cluster alone; a second start on it goes on with the same data.
             log_dir: `kafka-N.log` and `mongo-N.log` are appended there.
             parts: the folder of Kafka's jars.
+            front: from a node's port to the one at which clients reach it, for who wants to stand between them. The
+                databases reach each other there too; brokers have ports of their own for that.
 
         Raises:
             EngineMissing: no Java, no jars, or no mongod.
@@ -141,7 +87,8 @@ class Cluster:
             raise EngineMissing(f"there is no Apache Kafka in {jars}: run `make parts` (needs Maven)")
         data_dir = data_dir.absolute()
         data_dir.mkdir(parents=True, exist_ok=True)
-        cluster = cls(_brokers(java, jars, data_dir, log_dir), _stores(data_dir, log_dir))
+        brokers, storage = _brokers(java, jars, data_dir, log_dir, front)
+        cluster = cls(brokers, storage, _stores(data_dir, log_dir, front))
         deadline = Deadline(start_timeout_s)
         try:
             for node in (*cluster.brokers, *cluster.stores):
@@ -169,9 +116,15 @@ class Cluster:
             "MAMAPOST_REPLICATION_FACTOR": str(NODES),
         }
 
+    def wipe_brokers(self) -> None:
+        """Kill all brokers and remove what they hold; started again, they are another, empty cluster."""
+        for node in self.brokers:
+            node.kill()
+        self._storage.wipe()
+
     def stop(self) -> None:
         """Stop all nodes in order, together. Can be called again."""
-        deadline = Deadline(_STOP_TIMEOUT_S)
+        deadline = Deadline(STOP_TIMEOUT_S)
         for nodes in (self.brokers, self.stores):
             for node in nodes:
                 node.request_stop()
@@ -191,7 +144,7 @@ class Cluster:
             ended = next((node for node in nodes if not node.alive), None)
             if ended is not None or deadline.passed:
                 raise EngineStartFailed((ended or nodes[0]).failure())
-            time.sleep(_POLL_S)
+            time.sleep(POLL_S)
 
     def _has_brokers(self) -> bool:
         """Whether all brokers answer, and are registered with the controllers."""
@@ -222,25 +175,57 @@ def _java() -> str:
     return found
 
 
-def _brokers(java: str, jars: Path, data_dir: Path, log_dir: Path) -> list[Node]:
-    """Brokers that are controllers too, formatted with one cluster id."""
+class _Storage:
+    """What three brokers keep on disk: folders that are formatted with one cluster id."""
+
+    def __init__(self, java: str, jars: Path, data_dir: Path) -> None:
+        self._format_command = [java, "-cp", f"{jars}/*", "kafka.tools.StorageTool", "format"]
+        self._id_file = data_dir / "cluster.id"
+        self.folders = [data_dir / f"kafka-{number}" for number in range(1, NODES + 1)]
+        self.files = [folder.with_suffix(".properties") for folder in self.folders]
+
+    def format(self) -> None:
+        """Write the cluster id into each folder where it does not stand yet."""
+        if not self._id_file.exists():
+            self._id_file.write_text(urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("="))
+        with ThreadPoolExecutor(NODES) as pool:
+            list(pool.map(self._format_one, self.files))
+
+    def wipe(self) -> None:
+        """Remove everything, and format the folders for another cluster."""
+        self._id_file.unlink()
+        for folder in self.folders:
+            shutil.rmtree(folder)
+        self.format()
+
+    def _format_one(self, file: Path) -> None:
+        command = [*self._format_command, "--cluster-id", self._id_file.read_text(), "--config", str(file)]
+        command.append("--ignore-formatted")
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_FORMAT_TIMEOUT_S, check=False)
+        if done.returncode:
+            raise EngineStartFailed(f"{file} could not be formatted:\n{done.stdout}{done.stderr}")
+
+
+def _brokers(java: str, jars: Path, data_dir: Path, log_dir: Path, front: Front) -> tuple[list[Node], _Storage]:
+    """Brokers that are controllers too, and their folders, formatted."""
+    storage = _Storage(java, jars, data_dir)
     ports = [(_port(data_dir, f"kafka-{n}"), _port(data_dir, f"controller-{n}")) for n in range(1, NODES + 1)]
     voters = ",".join(f"{n}@{LOOPBACK}:{controller}" for n, (_, controller) in enumerate(ports, 1))
-    id_file = data_dir / "cluster.id"
-    if not id_file.exists():
-        id_file.write_text(urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("="))
     nodes = []
-    files = []
     for number, (port, controller_port) in enumerate(ports, 1):
-        folder = data_dir / f"kafka-{number}"
+        internal_port = _port(data_dir, f"internal-{number}")
+        folder, file = storage.folders[number - 1], storage.files[number - 1]
+        fronted = front(port)
         settings = {
             "process.roles": "broker,controller",
             "node.id": number,
             "controller.quorum.voters": voters,
-            "listeners": f"PLAINTEXT://{LOOPBACK}:{port},CONTROLLER://{LOOPBACK}:{controller_port}",
-            "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{port}",
+            "listeners": f"CLIENTS://{LOOPBACK}:{port},BROKERS://{LOOPBACK}:{internal_port},"
+            f"CONTROLLER://{LOOPBACK}:{controller_port}",
+            "advertised.listeners": f"CLIENTS://{LOOPBACK}:{fronted},BROKERS://{LOOPBACK}:{internal_port}",
+            "inter.broker.listener.name": "BROKERS",
             "controller.listener.names": "CONTROLLER",
-            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,CLIENTS:PLAINTEXT,BROKERS:PLAINTEXT",
             "log.dirs": folder,
             "auto.create.topics.enable": "false",
             "default.replication.factor": NODES,
@@ -254,30 +239,15 @@ def _brokers(java: str, jars: Path, data_dir: Path, log_dir: Path) -> list[Node]
             "transaction.state.log.num.partitions": 3,
             "group.initial.rebalance.delay.ms": 0,
         }
-        file = data_dir / f"kafka-{number}.properties"
         file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
-        files.append(file)
         command = [java, f"-Xms{_HEAP}", f"-Xmx{_HEAP}", "-cp", f"{jars}/*", "kafka.Kafka", str(file)]
-        nodes.append(Node(f"kafka-{number}", port, command, log_dir / f"kafka-{number}.log"))
-    _format(java, jars, files, id_file.read_text())
-    return nodes
+        name = f"kafka-{number}"
+        nodes.append(Node(name, port, fronted, command, log_dir / f"{name}.log", _broker_answers))
+    storage.format()
+    return nodes, storage
 
 
-def _format(java: str, jars: Path, files: Sequence[Path], cluster_id: str) -> None:
-    """Write the cluster id into each node's folder, where it does not stand yet."""
-
-    def one(file: Path) -> None:
-        command = [java, "-cp", f"{jars}/*", "kafka.tools.StorageTool", "format"]
-        command += ["--cluster-id", cluster_id, "--config", str(file), "--ignore-formatted"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_FORMAT_TIMEOUT_S, check=False)
-        if done.returncode:
-            raise EngineStartFailed(f"{file} could not be formatted:\n{done.stdout}{done.stderr}")
-
-    with ThreadPoolExecutor(NODES) as pool:
-        list(pool.map(one, files))
-
-
-def _stores(data_dir: Path, log_dir: Path) -> list[Node]:
+def _stores(data_dir: Path, log_dir: Path, front: Front) -> list[Node]:
     recipe = find_store()
     if recipe.in_docker:
         raise EngineMissing("a replica set of three needs a mongod that runs here, not in a container")
@@ -287,8 +257,27 @@ def _stores(data_dir: Path, log_dir: Path) -> list[Node]:
         folder = data_dir / name
         folder.mkdir(parents=True, exist_ok=True)
         port = _port(data_dir, name)
-        nodes.append(Node(name, port, recipe.command(port, folder, name), log_dir / f"{name}.log"))
+        command = recipe.command(port, folder, name)
+        nodes.append(Node(name, port, front(port), command, log_dir / f"{name}.log", _store_answers))
     return nodes
+
+
+def _broker_answers(port: int) -> bool:
+    return bool(kafka_cluster_id(port))
+
+
+def _store_answers(port: int) -> bool:
+    """Whether a member of the replica set leads, or follows."""
+    client: MongoClient[dict[str, Any]] = MongoClient(
+        LOOPBACK, port, directConnection=True, serverSelectionTimeoutMS=1000, socketTimeoutMS=5000
+    )
+    try:
+        hello = client.admin.command("hello")
+    except PyMongoError:
+        return False  # still starting; the caller asks again until its deadline
+    finally:
+        client.close()
+    return bool(hello["isWritablePrimary"] or hello["secondary"])
 
 
 def _port(data_dir: Path, name: str) -> int:

@@ -125,6 +125,30 @@ class Engines:
         """
         self._broker.start(self._start_timeout_s)
 
+    def pause_broker(self) -> None:
+        """SIGSTOP the broker, as a machine that hangs, until `resume_broker`.
+
+        Raises:
+            EngineNotOurs: the broker was given.
+        """
+        self._broker.pause()
+
+    def resume_broker(self) -> None:
+        """Let a paused broker go on."""
+        self._broker.resume()
+
+    def pause_store(self) -> None:
+        """SIGSTOP the store, as a machine that hangs, until `resume_store`.
+
+        Raises:
+            EngineNotOurs: the store was given.
+        """
+        self._store.pause()
+
+    def resume_store(self) -> None:
+        """Let a paused store go on."""
+        self._store.resume()
+
     def kill_store(self) -> None:
         """SIGKILL the store: what it acknowledged stays on disk.
 
@@ -157,6 +181,8 @@ class _Engine(Protocol):
     def start(self, timeout_s: float) -> None: ...
     def stop(self) -> None: ...
     def kill(self) -> None: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
 
 
 class _Given:
@@ -178,6 +204,12 @@ class _Given:
 
     def kill(self) -> None:
         raise EngineNotOurs(f"the engine given by {self._variable} is not stopped from here")
+
+    def pause(self) -> None:
+        raise EngineNotOurs(f"the engine given by {self._variable} is not held up from here")
+
+    def resume(self) -> None:
+        """It was never held up."""
 
 
 class _Started:
@@ -227,6 +259,14 @@ class _Started:
         if self._child is not None:
             self._remove_container()
             self._child.kill()
+
+    def pause(self) -> None:
+        if self._child is not None:
+            self._child.pause()
+
+    def resume(self) -> None:
+        if self._child is not None:
+            self._child.resume()
 
     def _run(self, port: int, deadline: Deadline) -> None:
         recipe = self._recipe

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 from mamapost.demo.reader import Reader
 from mamapost.demo.report import Check
+from shared.contracts.fields import Event
 from shared.contracts.position import Position
 from shared.contracts.registry import SeekerRegistered
 from shared.kernel.geo import Place, coarse
@@ -45,8 +46,7 @@ def check_commands(accepted: Iterable[Accepted], reader: Reader) -> list[Check]:
     has_command = Check("every event has its command or cause")
     for envelope in reader.events.values():
         has_command.count += 1
-        derived = envelope.event.topic in DERIVED or _follows(envelope.event)
-        if not derived and str(Position.of(envelope.event)) not in answered:
+        if not is_derived(envelope.event) and str(Position.of(envelope.event)) not in answered:
             has_command.fail(f"{Position.of(envelope.event)} was never answered to a command")
     valid = Check("every message is a valid event, no dead letter")
     valid.count = sum(reader.deliveries.values()) + len(reader.undecodable)
@@ -57,9 +57,9 @@ def check_commands(accepted: Iterable[Accepted], reader: Reader) -> list[Check]:
     return [has_event, has_command, valid]
 
 
-def _follows(event: Any) -> bool:
-    """A placement ends by itself when its seeker withdraws."""
-    return getattr(event, "reason", None) == "seeker-withdrawn"
+def is_derived(event: Event) -> bool:
+    """Whether an event follows from another one; a placement also ends by itself when its seeker withdraws."""
+    return event.topic in DERIVED or getattr(event, "reason", None) == "seeker-withdrawn"
 
 
 def check_privacy(markers: Mapping[str, str], reader: Reader, log_dir: Path) -> Check:

@@ -18,7 +18,7 @@ import httpx
 from mamapost.demo.reader import Reader
 from mamapost.demo.reads import items
 from mamapost.demo.report import Check
-from services.matching.domain import BEST_POSTS, TOP_SEEKERS, Programme, View, policy_on, rank_post, view_of
+from services.matching.domain import BEST_POSTS, TOP_SEEKERS, Candidate, Programme, View, policy_on, rank_post, view_of
 from services.matching.domain.ranking import post_order
 from services.matching.facts import CONSUMED, fact_of
 from shared.contracts.envelope import Envelope
@@ -45,6 +45,9 @@ class Expected(NamedTuple):
 
 _views: dict[str, View] = {}
 """The view in a worker process, which is forked or sent there once and not with every piece of work."""
+
+_candidates: defaultdict[str, list[Candidate]] = defaultdict(list)
+"""In a worker process: the seekers of each city."""
 
 
 def expected_lists(events: Iterable[Envelope], at: datetime) -> Expected:
@@ -74,6 +77,9 @@ def _cut(ids: list[str], pieces: int) -> list[list[str]]:
 
 def _set_view(view: View) -> None:
     _views["at work"] = view
+    for candidate in view.candidates.values():
+        if candidate is not None:
+            _candidates[candidate.city].append(candidate)
 
 
 def _rank_posts(post_ids: list[str]) -> tuple[dict[str, list[Line]], dict[str, list[PostKey]]]:
@@ -86,7 +92,7 @@ def _rank_posts(post_ids: list[str]) -> tuple[dict[str, list[Line]], dict[str, l
         if opening is None:
             continue
         policy = policy_on(opening.city, view.day)
-        ranked = rank_post(policy, opening, view.candidates.values(), limit=len(view.candidates))
+        ranked = rank_post(policy, opening, _candidates[opening.city], limit=len(view.candidates))
         rankings[post_id] = [(line.seeker_id, line.score) for line in ranked[:TOP_SEEKERS]]
         for line in ranked:
             keys[line.seeker_id].append(post_order(line.score, opening.post.opened_at, post_id))

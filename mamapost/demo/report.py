@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,35 +86,40 @@ class Result:
 
     def print(self, console: Console) -> None:
         """Tables for a person: what happened, how fast, what was verified."""
-        counts = _table("programme", "count")
+        counts = aligned("programme", "count")
         for name, count in self.counts.items():
             counts.add_row(name, f"{count:,}")
         console.print(counts, "")
-        speed = _table("from the commit of a command to", "p50 ms", "p99 ms")
+        speed = aligned("from the commit of a command to", "p50 ms", "p99 ms")
         for name, figures in {**self.stages_ms, "fresh rankings (read over HTTP)": self.freshness_ms}.items():
             speed.add_row(name, f"{figures['p50']:.0f}", f"{figures['p99']:.0f}")
         console.print(speed, "")
-        rates = _table("stage", "events/s")
+        rates = aligned("stage", "events/s")
         for name, rate in self.stage_events_per_s.items():
             rates.add_row(name, f"{rate:,.0f}")
         rates.add_row("all", f"{self.events_per_s:,.0f}")
         console.print(rates, "")
-        checks = _table("verified", "compared", "result")
-        for check in self.checks:
-            verdict = "[green]holds[/]" if check.ok else f"[red]{check.mismatches_found} mismatches[/]"
-            if check.count == 0:
-                verdict = "[red]nothing to compare[/]"
-            checks.add_row(check.name, f"{check.count:,}", verdict)
-        console.print(checks)
-        for check in self.checks:
-            for mismatch in check.mismatches:
-                console.print(f"[red]{check.name}[/]: ", end="")
-                console.print(mismatch, markup=False)
-        console.print()
+        print_checks(console, self.checks)
         console.print(
             f"{'every check holds' if self.ok else 'NOT every check holds'} · seed {self.seed} · scale {self.scale:g}"
             f" · {self.duration_s:.0f} s · killed in mid-stream: {', '.join(self.killed) or 'none'}"
         )
+
+
+def print_checks(console: Console, checks: Sequence[Check]) -> None:
+    """A table of checks, and under it what did not agree."""
+    table = aligned("verified", "compared", "result")
+    for check in checks:
+        verdict = "[green]holds[/]" if check.ok else f"[red]{check.mismatches_found} mismatches[/]"
+        if check.count == 0:
+            verdict = "[red]nothing to compare[/]"
+        table.add_row(check.name, f"{check.count:,}", verdict)
+    console.print(table)
+    for check in checks:
+        for mismatch in check.mismatches:
+            console.print(f"[red]{check.name}[/]: ", end="")
+            console.print(mismatch, markup=False)
+    console.print()
 
 
 def percentiles(values: list[float]) -> dict[str, float]:
@@ -127,7 +133,8 @@ def percentiles(values: list[float]) -> dict[str, float]:
     }
 
 
-def _table(first: str, *others: str) -> Table:
+def aligned(first: str, *others: str) -> Table:
+    """A table of names and figures."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column(first)
     for name in others:
