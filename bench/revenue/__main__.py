@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from bench.revenue.measure import Load, measure
 from deploy.local.engines import Engines
-from shared.runtime.settings import Settings
+from services.revenue.config import RevenueSettings
 
 
 class Goal(NamedTuple):
@@ -32,15 +32,16 @@ class Goal(NamedTuple):
 
 
 GOALS = {
-    "accruals": Goal("accruals, from messages to the durable ledger", "shifts/s", 25_000),
+    "accruals": Goal("accruals, from the topic to the durable ledger", "shifts/s", 25_000),
     "accruals-vs-bare": Goal("accruals / the same documents in bare bulk inserts", "times", 0.5),
+    "events": Goal("their events, from the ledger into the outbox", "events/s", None),
     "settlement": Goal("settlement of one month", "shifts/s", None),
     "settlement-memory": Goal("memory that the settlement took beside what was there", "MB", 200, at_most=True),
     "verification": Goal("verification, streaming", "postings/s", None),
     "verification-memory": Goal("memory that the verification took beside what was there", "MB", 200, at_most=True),
 }
 
-QUICK = Load(accrued=12_000, settled=24_000)
+QUICK = Load(accrued=32_000, settled=16_000)
 FULL = Load(accrued=200_000, settled=1_000_000)
 EXHAUSTIVE = Load(accrued=200_000, settled=5_000_000)
 """Ten million postings: each entry has two."""
@@ -60,15 +61,19 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="mamapost-bench-") as root,
         Engines.start(Path(root) / "data", Path(root) / "log") as engines,
     ):
-        settings = Settings(
+        settings = RevenueSettings(
             kafka=engines.urls.kafka, mongo=engines.urls.mongo, db_prefix=f"bench_{secrets.token_hex(4)}"
         )
-        measured = asyncio.run(measure(settings, load))
+        measured, accrued = asyncio.run(measure(settings, load))
     print(f"{'what':58} {'measured':>12} {'goal':>10}  met  unit")
     for name, goal in GOALS.items():
         asked = "-" if goal.goal is None else f"{'≤' if goal.at_most else '≥'} {goal.goal:,g}"
         met = "-" if goal.goal is None else "yes" if goal.met(measured[name]) else "NO"
         print(f"{goal.what:58} {measured[name]:12,.2f} {asked:>10}  {met:3}  {goal.unit}")
+    print("\nof each accrual, in microseconds:")
+    for what, parts in (("processor time", accrued.cpu_us), ("time of an instance", accrued.wall_us)):
+        for part, us in sorted(parts.items(), key=lambda one: -one[1]):
+            print(f"{what:24} {part:33} {us:12,.1f}")
     if arguments.json is not None:
         goals = {
             name: {"measured": float(f"{measured[name]:.6g}"), "goal": goal.goal, "met": goal.met(measured[name])}

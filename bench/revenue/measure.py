@@ -8,11 +8,14 @@ import sys
 import time
 from collections.abc import Coroutine, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from pymongo import WriteConcern
 
+from bench.revenue.topic import INSTANCES, Accrued, accrue_from_topic
+from services.revenue.config import RevenueSettings
 from services.revenue.domain.agreements import Pair
 from services.revenue.handlers import Ledger, Settler
 from services.revenue.ports import Party, Signatories, Signature
@@ -26,19 +29,20 @@ from shared.contracts.registry import ShiftCompleted
 from shared.kernel.ids import new_id
 from shared.messaging.events import EventLog
 from shared.runtime.migrations import Migrations
-from shared.runtime.mongo import Mongo, Session
-from shared.runtime.settings import Settings
+from shared.runtime.mongo import Document, Mongo, Session
 
 T = TypeVar("T")
 
 YANTAI = "370600"
+CITIES = ("370600", "110100", "210200", "310100", "330100", "350200", "420100", "440300")
+"""Cities that accrue: in partitions of several instances."""
 NOW = datetime(2026, 4, 2, 1, 0, tzinfo=UTC)
 WORKED = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
 COMMUNITIES = 11
 """The pilot communities of Yantai (FACTS.md, Money, Y)."""
 
-WRITTEN = ("entries", "shifts", "events")
-"""Collections that an accrual adds a document to; its totals are changed in place, once a batch."""
+WRITTEN = ("entries", "blocks")
+"""Collections that an accrual adds documents to; its totals are changed in place, once a batch."""
 
 
 class Load(NamedTuple):
@@ -53,45 +57,53 @@ class Load(NamedTuple):
     settled: int
 
 
-async def measure(settings: Settings, load: Load) -> dict[str, float]:
-    """All figures by the names of `GOALS`."""
+async def measure(settings: RevenueSettings, load: Load) -> tuple[dict[str, float], Accrued]:
+    """All figures by the names of `GOALS`, and what the accruals were made of."""
     mongo = Mongo.connect(settings, "revenue")
     events = EventLog(mongo.db, "revenue")
     await Migrations(mongo.db, STEPS).run()
     ledger = Ledger(mongo, lambda session: MongoLedger(mongo.db, events, session), lambda: NOW)
-    pairs = [Pair(new_id("employer"), new_id("community")) for _ in range(COMMUNITIES + 1)]
-    await mongo.transaction(lambda session: _sign(MongoLedger(mongo.db, events, session), pairs))
+    pairs = {city: [Pair(new_id("employer"), new_id("community")) for _ in range(COMMUNITIES)] for city in CITIES}
+    for city in CITIES:
+        await mongo.transaction(partial(_sign, mongo, events, city, pairs[city]))
 
     _say(f"accruing {load.accrued:,} shifts")
-    messages = [encode(one) for one in _shifts(pairs[:-1], load.accrued)]
-    accruals = load.accrued / await _accrue(ledger, messages, settings.batch_max_records)
+    each = load.accrued // len(CITIES)
+    by_city = [[encode(one) for one in _shifts(city, pairs[city], each)] for city in CITIES]
+    accrued = await accrue_from_topic(settings, [message for turn in zip(*by_city, strict=True) for message in turn])
     _say("the same documents, bare")
-    bare = load.accrued / await _bare(mongo, settings.batch_max_records)
+    bare = each * len(CITIES) / await _bare(mongo, settings.batch_max_records)
+    _say("their events")
+    telling = await _tell(mongo, events, ledger)
 
     _say(f"a month of {load.settled:,} shifts")
+    pair = Pair(new_id("employer"), new_id("community"))
+    await mongo.transaction(partial(_sign, mongo, events, YANTAI, [pair]))
     for start in range(0, load.settled, 100_000):
-        count = min(100_000, load.settled - start)
-        some = [encode(one) for one in _shifts(pairs[-1:], count)]
+        some = [encode(one) for one in _shifts(YANTAI, [pair], min(100_000, load.settled - start))]
         await _accrue(ledger, some, settings.batch_max_records)
     _say("settling it")
-    settling, settling_mb = await _with_memory(_settle(mongo, events, ledger, pairs[-1]))
+    settling, settling_mb = await _with_memory(_settle(mongo, events, ledger, pair))
     _say("verifying")
     (verifying, postings), verifying_mb = await _with_memory(_verify(mongo))
     mongo.close()
-    return {
-        "accruals": accruals,
-        "accruals-vs-bare": accruals / bare,
+    figures = {
+        "accruals": accrued.per_s,
+        "accruals-vs-bare": accrued.per_s / bare,
+        "events": each * len(CITIES) / telling,
         "settlement": load.settled / settling,
         "settlement-memory": settling_mb,
         "verification": postings / verifying,
         "verification-memory": verifying_mb,
     }
+    return figures, accrued
 
 
-async def _sign(store: MongoLedger, pairs: Sequence[Pair]) -> None:
+async def _sign(mongo: Mongo, events: EventLog, city: str, pairs: Sequence[Pair], session: Session) -> None:
+    store = MongoLedger(mongo.db, events, session)
     await store.note_parties(
-        [Party("employer", pair.employer_id, YANTAI, 1) for pair in pairs]
-        + [Party("community", pair.community_id, YANTAI, 1) for pair in pairs]
+        [Party("employer", pair.employer_id, city, 1) for pair in pairs]
+        + [Party("community", pair.community_id, city, 1) for pair in pairs]
     )
     office = Signature("an office", date(2025, 12, 1))
     for pair in pairs:
@@ -99,7 +111,7 @@ async def _sign(store: MongoLedger, pairs: Sequence[Pair]) -> None:
         await sign_agreement(command, store=store, now=NOW, new_id=new_id)
 
 
-def _shifts(pairs: Sequence[Pair], count: int) -> Iterator[Envelope]:
+def _shifts(city: str, pairs: Sequence[Pair], count: int) -> Iterator[Envelope]:
     """Shifts as the registry tells of them, in turn at each pair, on all days of March."""
     placement, post, seeker = new_id("placement"), new_id("post"), new_id("seeker")
     for number in range(count):
@@ -113,7 +125,7 @@ def _shifts(pairs: Sequence[Pair], count: int) -> Iterator[Envelope]:
             seeker_id=seeker,
             employer_id=pair.employer_id,
             community_id=pair.community_id,
-            city=YANTAI,
+            city=city,
             started_at=start,
             ended_at=start + timedelta(hours=3),
             minutes=180,
@@ -136,7 +148,10 @@ async def _accrue(ledger: Ledger, messages: Sequence[Message], together: int) ->
 
 
 async def _bare(mongo: Mongo, together: int) -> float:
-    """Seconds that the documents of the ledger take by themselves: no transaction, no order, the same indexes."""
+    """Seconds that the documents of the ledger take by themselves: no transaction, no order, the same indexes.
+
+    As many clients insert as accrued.
+    """
     documents = {name: await mongo.db[name].find().to_list(None) for name in WRITTEN}
     for name in WRITTEN:
         await mongo.db.create_collection(f"bare_{name}")
@@ -146,15 +161,28 @@ async def _bare(mongo: Mongo, together: int) -> float:
                 options = {k: v for k, v in described.items() if k in ("unique", "partialFilterExpression")}
                 await mongo.db[f"bare_{name}"].create_index(described["key"], name=index, **options)
     durable = WriteConcern("majority", j=True)
-    started = time.perf_counter()
-    for name, rows in documents.items():
+
+    async def insert(name: str, rows: list[Document]) -> None:
         bare = mongo.db[f"bare_{name}"].with_options(write_concern=durable)
         for start in range(0, len(rows), together):
             await bare.insert_many(rows[start : start + together], ordered=False)
+
+    started = time.perf_counter()
+    for name, rows in documents.items():
+        await asyncio.gather(*(insert(name, rows[number::INSTANCES]) for number in range(INSTANCES)))
     seconds = time.perf_counter() - started
     for name in WRITTEN:
         await mongo.db.drop_collection(f"bare_{name}")
     return seconds
+
+
+async def _tell(mongo: Mongo, events: EventLog, ledger: Ledger) -> float:
+    """Seconds from the ledger to the outbox: an event of each accrual."""
+    started = time.perf_counter()
+    for city in await MongoReads(mongo.db).cities_to_tell():
+        while await ledger.tell(city):
+            pass
+    return time.perf_counter() - started
 
 
 async def _settle(mongo: Mongo, events: EventLog, ledger: Ledger, pair: Pair) -> float:

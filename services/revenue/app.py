@@ -12,8 +12,16 @@ from services.revenue import metrics
 from services.revenue.api import commands, funds, grants, payouts, reads, settling, statements
 from services.revenue.api.desk import Desk
 from services.revenue.config import RevenueSettings
-from services.revenue.handlers import CONSUMED, Ledger, Reconciler, Releaser, Settler, Verifier
-from services.revenue.store import STEPS, MongoFigures, MongoLedger, MongoOrders, MongoReads, at_one_moment
+from services.revenue.handlers import CONSUMED, Ledger, Reconciler, Releaser, Settler, Teller, Verifier
+from services.revenue.store import (
+    STEPS,
+    MongoFigures,
+    MongoLedger,
+    MongoOrders,
+    MongoReads,
+    at_one_moment,
+    refuse_old_ledger,
+)
 from shared.contracts import fast
 from shared.kernel.clock import Clock, system_clock
 from shared.kernel.ids import new_id
@@ -44,13 +52,14 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     events = EventLog(mongo.db, SERVICE)
     runner = CommandRunner(mongo, events, clock, own.command_secret(SERVICE), metrics.COMMANDS)
     bus = Bus(own, SERVICE, mongo, events, clock)
-    readiness = Readiness(mongo, [Migrations(mongo.db, STEPS).run])
+    readiness = Readiness(mongo, [lambda: refuse_old_ledger(mongo.db), Migrations(mongo.db, STEPS).run])
 
     def store(session: Session) -> MongoLedger:
         return MongoLedger(mongo.db, events, session)
 
     ledger = Ledger(mongo, store, clock)
     reader = MongoReads(mongo.db)
+    teller = Teller(ledger, reader, events)
     releaser = Releaser(ledger, reader, events)
     counted = MongoFigures(mongo.db)
     figures = Figures(lambda: counted.read(clock()), metrics.FIGURES, clock, own.figures_interval_s)
@@ -74,7 +83,7 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
         await readiness.prepare()
         await bus.start()
         async with asyncio.TaskGroup() as tasks:
-            for part in (releaser, settler, figures, verifier, reconciler):
+            for part in (teller, releaser, settler, figures, verifier, reconciler):
                 tasks.create_task(part.run())
 
     @asynccontextmanager

@@ -12,6 +12,12 @@ from shared.runtime.settings import Settings
 class RevenueSettings(Settings):
     """What only revenue needs, beside what all services share."""
 
+    batch_max_records: Annotated[
+        int,
+        Field(ge=1, le=5000, description="Messages of one batch; one MongoDB transaction holds them all."),
+    ] = 2_000
+    """More than other services take: a line is small, and a transaction of the ledger costs the same for many."""
+
     revenue_verify_interval_s: Annotated[
         float,
         Field(ge=1, le=604_800, description="Pause between verifications of the whole ledger; each reads all of it."),

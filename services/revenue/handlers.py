@@ -19,6 +19,7 @@ from services.revenue.ports import LedgerReads, LedgerSnapshot, LedgerStore, Ord
 from services.revenue.use_cases.accrue import accrue_shifts, release_waiting
 from services.revenue.use_cases.reconcile import reconcile_kept
 from services.revenue.use_cases.settle import Preview, SettleMonth, preview_month, settle_month, tally_month
+from services.revenue.use_cases.tell import tell_entries
 from services.revenue.use_cases.verify import verify_ledger
 from shared.contracts.envelope import Envelope
 from shared.contracts.fields import Event
@@ -35,13 +36,16 @@ RELEASE_LOOK_S = 30.0
 """How often an instance looks for releases that another one began and did not live to finish."""
 
 RETRY_S = 5.0
-"""Pause before a verification is tried again that the database interrupted."""
+"""Pause before something is tried again that the database interrupted."""
 
 RECONCILE_RETRY_S = 300.0
 """Pause before a reconciliation is tried again: it reads all shifts, and may have failed for taking too long."""
 
 LOGGED_MAX = 100
 """Differences that a reconciliation logs; the command lists more, the metric counts all."""
+
+TELL_LOOK_S = 1.0
+"""How often an instance looks for entries without events that another one posted."""
 
 SETTLE_LOOK_S = 10.0
 """How often an instance looks for settlements that another one began and did not live to finish."""
@@ -55,6 +59,10 @@ class Ledger:
     Every transaction of a city takes the end of its chain, so two at once would only make one of them start again; and
     a short command could lose against the stream of batches until its attempts ran out. A lock serves them in turn.
     Writers in other processes are met by the transaction itself.
+
+    Attributes:
+        turn: held by a writer.
+        posted: set after entries were posted, for whoever tells of them.
     """
 
     def __init__(self, mongo: Mongo, store: Callable[[Session], LedgerStore], clock: Clock) -> None:
@@ -62,6 +70,7 @@ class Ledger:
         self._store = store
         self._clock = clock
         self.turn = asyncio.Lock()
+        self.posted = asyncio.Event()
 
     async def apply(self, batch: Sequence[Envelope]) -> Sequence[Refusal]:
         """Apply a batch of events in one transaction: who there is, and what was worked."""
@@ -82,10 +91,15 @@ class Ledger:
 
         async with self.turn:
             refused = await self._mongo.transaction(work)
+        self.posted.set()
         for kind, count in kinds.items():
             metrics.ENTRIES.labels(kind).inc(count)
         by_id = {envelope.id: envelope for envelope in batch}
         return [Refusal(by_id[shift.event_id], reason) for shift, reason in refused]
+
+    async def tell(self, city: str) -> int:
+        """Add the events of a city's next entries; how many entries were passed."""
+        return await self._mongo.transaction(lambda session: tell_entries(city, store=self._store(session)))
 
     async def preview(self, command: SettleMonth) -> Preview:
         """The dry run of a settlement."""
@@ -122,6 +136,32 @@ class Ledger:
 
             async with self.turn:
                 after = await self._mongo.transaction(work)
+            self.posted.set()
+
+
+class Teller:
+    """Writes the events of posted entries into the outbox, whoever posted them: of each entry one, in their order."""
+
+    def __init__(self, ledger: Ledger, reads: LedgerReads, events: EventLog) -> None:
+        self._ledger = ledger
+        self._reads = reads
+        self._events = events
+
+    async def run(self) -> None:
+        """Look at once, when entries were posted, and now and then; ends by being cancelled."""
+        while True:
+            self._ledger.posted.clear()
+            try:
+                for city in await self._reads.cities_to_tell():
+                    while await self._ledger.tell(city):
+                        self._events.wake()
+            except Exception as error:
+                if not (isinstance(error, StoreUnavailable) or is_unavailable(error)):
+                    raise
+                _log.warning("events of entries will be told later", cause=type(error).__name__)
+                await asyncio.sleep(RETRY_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ledger.posted.wait(), TELL_LOOK_S)
 
 
 class Releaser:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal, NamedTuple, Protocol
 
-from services.revenue.domain.accrual import BookKey, BookTotals, Shift, Standing
+from services.revenue.domain.accrual import Shift, Standing
 from services.revenue.domain.agreements import Agreement, Pair
 from services.revenue.domain.audit import Kept
+from services.revenue.domain.books import BookKey, BookTotals
 from services.revenue.domain.funds import Fund, Receipt, Spending, SpendingRequest
 from services.revenue.domain.grants import Grant, Source
-from services.revenue.domain.ledger import Entry, Head, Link
+from services.revenue.domain.ledger import Block, Entry, Head, Link
 from services.revenue.domain.payouts import Batch, Payout
 from services.revenue.domain.reconciliation import Money
 from services.revenue.domain.settlements import Account, Line, Order, Settlement
@@ -108,8 +109,16 @@ class LedgerStore(PaymentStore, Protocol):
         """The ends of the chains, taken for writing."""
         ...
 
-    async def append(self, links: Sequence[Link], heads: Collection[Head]) -> None:
-        """Add entries to their chains."""
+    async def append(self, links: Sequence[Link], blocks: Collection[Block]) -> None:
+        """Add entries to their chains; those about shifts after `add_to_books` has counted them."""
+        ...
+
+    async def untold(self, city: str, limit: int) -> Sequence[Link]:
+        """The first entries of a city, by number, that `mark_told` has not passed, taken for writing."""
+        ...
+
+    async def mark_told(self, city: str, seq: int) -> None:
+        """Note that the events of all entries up to a number are in the outbox."""
         ...
 
     async def publish(self, events: Sequence[Event], at: datetime) -> list[Envelope]:
@@ -143,7 +152,8 @@ class LedgerStore(PaymentStore, Protocol):
         ...
 
     async def save_shifts(self, standing: Mapping[str, Standing], suspense: Mapping[str, Shift | None]) -> None:
-        """What stands of shifts now, and which of them wait (`None`: waits no longer)."""
+        """What stands of shifts now, other than their one line says (`standing_of`), and which of them wait (`None`:
+        waits no longer)."""
         ...
 
     async def add_to_books(self, city: str, totals: Mapping[BookKey, BookTotals]) -> None:
@@ -267,7 +277,11 @@ class LedgerSnapshot(Protocol):
     async def kept(self, city: str) -> Kept: ...
 
     def chain(self, city: str) -> AsyncIterator[Link]:
-        """All links of a city by number."""
+        """All entries of a city by number."""
+        ...
+
+    def blocks(self, city: str) -> AsyncIterator[Block]:
+        """All blocks of a city in order."""
         ...
 
     async def told(self, entry_ids: Sequence[str]) -> Sequence[str]:
@@ -279,7 +293,7 @@ class LedgerSnapshot(Protocol):
         ...
 
     def standings(self, city: str) -> AsyncIterator[tuple[str, Standing]]:
-        """What stands of each shift, by shift."""
+        """What stands of each shift that has more than one line, or none, by shift."""
         ...
 
     def suspended(self, city: str) -> AsyncIterator[tuple[str, Shift]]:
@@ -287,7 +301,7 @@ class LedgerSnapshot(Protocol):
         ...
 
     async def shift_lines(self, city: str) -> Sequence[AsyncIterator[tuple[str, Link]]]:
-        """Accruals and reversals in runs, each by shift; a shift may have lines in several."""
+        """Entries about shifts in runs, each by shift; a shift may have lines in several."""
         ...
 
 
@@ -380,6 +394,14 @@ class LedgerReads(PaymentReads, Protocol):
 
     async def office_of(self, community_id: str) -> str | None:
         """The office that signed the newest agreement for a community: its public name."""
+        ...
+
+    async def cities_to_tell(self) -> list[str]:
+        """Cities that have entries whose events are not yet in the outbox."""
+        ...
+
+    async def blocks(self, city: str, after: int, limit: int) -> list[Block]:
+        """By number; those whose first entry has a number above `after`."""
         ...
 
     async def pending_releases(self) -> list[Agreement]:

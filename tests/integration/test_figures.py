@@ -105,6 +105,7 @@ async def test_revenue_sums_up_rebates_books_and_funds(mongo: Mongo, dice: rando
         {
             "_id": f"b{n}",
             "pair": f"p{n}",
+            "agreement_id": "agr-1",
             "city": CITIES[n % 2],
             "community_id": f"c{n % (COMMUNITIES_SHOWN + 7)}",
             "month": dice.choice(["2026-03", "2026-02"]),

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from services.revenue.domain.accrual import BookKey, BookTotals
 from services.revenue.domain.agreements import Pair
+from services.revenue.domain.books import BookKey, BookTotals
 from services.revenue.domain.settlements import Settlement
 from services.revenue.ports import Progress
 from services.revenue.use_cases.settle import Preview

@@ -12,10 +12,12 @@ from services.revenue.api.funds import number_of
 from services.revenue.api.statements import known_settlement
 from services.revenue.api.terms import AgreementView, agreement_view
 from services.revenue.api.views import (
+    BlockView,
     EntryView,
     SettlementView,
     SuspendedView,
     VerificationView,
+    block_view,
     entry_view,
     settlement_view,
     suspended_view,
@@ -93,7 +95,7 @@ def _ledger(desk: Desk) -> APIRouter:
         city: City | None = None,
         kinds: Annotated[
             Literal["rebates", "all"],
-            Query(description="`rebates`: lines of shifts; `all`: every entry, so that the chain can be verified."),
+            Query(description="`rebates`: lines of statements; `all`: every entry, as the blocks seal them."),
         ] = "rebates",
         cursor: Cursor = None,
         limit: Limit = LIMIT_DEFAULT,
@@ -109,6 +111,17 @@ def _ledger(desk: Desk) -> APIRouter:
         return Page(
             items=[entry_view(link) for link in found[:limit]],
             next=encode_cursor("entries", f"{last.entry.city}:{last.seq}") if last else None,
+        )
+
+    @read.get("/ledger/blocks", response_model_exclude_none=True)
+    async def list_blocks(city: City, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT) -> Page[BlockView]:
+        """What seals the entries of a city, in order: the hash of each block covers its entries and the one before."""
+        text = decode_cursor("blocks", cursor)
+        found = await desk.reads.blocks(city, number_of(text) if text is not None else 0, limit + 1)
+        more = len(found) > limit
+        return Page(
+            items=[block_view(block) for block in found[:limit]],
+            next=encode_cursor("blocks", str(found[limit - 1].first)) if more else None,
         )
 
     @read.get("/ledger/verify")

@@ -11,7 +11,7 @@ from services.revenue.domain.accrual import Shift
 from services.revenue.domain.audit import Audit
 from services.revenue.domain.funds import Fund, SpendingRequest
 from services.revenue.domain.grants import Grant
-from services.revenue.domain.ledger import Entry, EntryKind, Link
+from services.revenue.domain.ledger import Block, Entry, EntryKind, Link
 from services.revenue.domain.settlements import Settlement
 from services.revenue.domain.statements import Statement
 from services.revenue.ports import Movement
@@ -143,13 +143,11 @@ class PostingView(BaseModel):
 
 
 class EntryView(BaseModel):
-    """One ledger entry in its place in the city's chain. Lines of shifts carry the fields from `shift_id` on."""
+    """One ledger entry and its number in its city. Lines of shifts carry the fields from `shift_id` on."""
 
     entry_id: str
     city: str
     seq: int
-    prev_hash: str
-    hash: str
     kind: EntryKind
     posted_at: datetime
     month: Annotated[str, Field(description="The month that the entry is posted into.")]
@@ -178,8 +176,6 @@ def entry_view(link: Link) -> EntryView:
         entry_id=entry.entry_id,
         city=entry.city,
         seq=link.seq,
-        prev_hash=link.prev_hash,
-        hash=link.hash,
         kind=entry.kind,
         posted_at=entry.posted_at,
         month=entry.month,
@@ -199,6 +195,20 @@ def entry_view(link: Link) -> EntryView:
         base_fen=rebate.base_fen if rebate else None,
         rate_bp=rebate.rate_bp if rebate else None,
     )
+
+
+class BlockView(BaseModel):
+    """What one transaction posted in a city; `hash` seals its entries and the block before."""
+
+    city: str
+    first: Annotated[int, Field(description="Number of its first entry.")]
+    last: int
+    prev_hash: str
+    hash: str
+
+
+def block_view(block: Block) -> BlockView:
+    return BlockView(city=block.city, first=block.first, last=block.last, prev_hash=block.prev_hash, hash=block.hash)
 
 
 class MovementView(BaseModel):
@@ -341,7 +351,7 @@ class CityVerification(BaseModel):
 
     city: str
     entries: int
-    head_hash: Annotated[str, Field(description="Hash of the last entry; note it down to notice a later rewriting.")]
+    head_hash: Annotated[str, Field(description="Hash of the last block; note it down to notice a later rewriting.")]
     debits_fen_e4: int
     credits_fen_e4: int
     findings: list[FindingView]

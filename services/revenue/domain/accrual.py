@@ -2,39 +2,38 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Literal, NamedTuple
+from functools import lru_cache
+from typing import NamedTuple
 
 from services.revenue.domain.agreements import Agreement, Pair, Slice, Timeline
-from services.revenue.domain.ledger import Entry, Rebate, entry_id_of, rebate_postings
+from services.revenue.domain.books import BookKey, Volume
+from services.revenue.domain.ledger import (
+    Entry,
+    Posting,
+    Rebate,
+    RebateKind,
+    SuspenseKind,
+    entry_id_of,
+    payable,
+    rebate_postings,
+    suspense_postings,
+)
+from services.revenue.domain.ledger import accrued as accrued_account
 from services.revenue.domain.months import next_month
 from shared.kernel.clock import month_of
-from shared.kernel.money import FEN_MAX, accrue_e4
+from shared.kernel.money import FEN_MAX, RATE_BP_MIN, accrue_e4
+
+SUSPENSE_RATE_BP = RATE_BP_MIN
+"""Rate of what waits for an agreement, taken of its wages: the least that its agreement may ask, until it says more."""
+
+_month = lru_cache(maxsize=4096)(month_of)
 
 
-class BookKey(NamedTuple):
-    """What running totals are kept of: one month of one pair, by the month worked and the agreement.
-
-    Attributes:
-        month: that the entries are posted into; what a settlement sums.
-        worked_month: earlier than `month` where a shift was told or corrected late.
-    """
-
-    pair: Pair
-    month: str
-    worked_month: str
-    agreement_id: str
-
-
-Volume = tuple[str, str]
-"""An agreement and a month worked: what marginal tiers count the base of."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Shift:
     """What the ledger needs to know of one revision of a shift.
 
@@ -59,15 +58,13 @@ class Shift:
         """Absent where no community lent a room: then nothing is owed."""
         return Pair(self.employer_id, self.community_id) if self.community_id else None
 
-    @property
-    def digest(self) -> str:
-        """Tells whether two events of the same revision say the same (16 hex digits; a guard, not a signature)."""
-        facts = (self.city, self.employer_id, self.community_id, self.day, self.wage_fen, self.output_fen)
-        return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
-
 
 class Accrued(NamedTuple):
-    """What was accrued on a revision of a shift, to be reversed by the next one."""
+    """What was posted on a revision of a shift, to be reversed by the next one.
+
+    Attributes:
+        agreement_id: empty if it is in suspense.
+    """
 
     pair: Pair
     worked_day: date
@@ -75,20 +72,58 @@ class Accrued(NamedTuple):
     base_fen: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Standing:
     """What stands of a shift: its latest applied revision and that revision's effect.
 
     Attributes:
-        accrued: `None` if nothing was owed, or not yet.
-        suspended: waits for an agreement that covers its day.
+        event_id: that told of the revision.
+        accrued: `None` if nothing was owed.
     """
 
     revision: int
-    digest: str
+    event_id: str
     city: str
     accrued: Accrued | None = None
-    suspended: bool = False
+
+    @property
+    def suspended(self) -> bool:
+        """Whether it waits for an agreement that covers its day."""
+        return self.accrued is not None and not self.accrued.agreement_id
+
+
+def standing_of(entry: Entry) -> Standing | None:
+    """What stands of a shift of which this is the only line, if it is a plain one; `None` for any other line.
+
+    So what stands need not be written down beside such a line, which nearly every shift has.
+
+    Raises:
+        ValueError: an entry without a shift.
+    """
+    rebate = entry.rebate
+    if rebate is None:
+        raise ValueError(f"{entry.entry_id} is about no shift")
+    if not entry.is_plain:
+        return None
+    accrued = Accrued(entry.pair, rebate.worked_day, rebate.agreement_id, rebate.base_fen)
+    return Standing(1, entry.cause, entry.city, accrued)
+
+
+class _Plain(NamedTuple):
+    """What all shifts of a pair and a day have in common under a flat agreement."""
+
+    pair: Pair
+    agreement_id: str
+    agreement_version: int
+    of_wages: bool
+    rate_bp: int
+    worked_month: str
+    month: str
+    debit: str
+    credit: str
+
+
+_NOT_PLAIN = _Plain(Pair("", ""), "", 0, False, 0, "", "", "", "")
 
 
 @dataclass
@@ -103,7 +138,7 @@ class Desk:
         base_fen: sum of bases of each book that is open or counts for tiers.
         standing: what stands of the shifts named, changed as they are taken.
         entries: to be posted, in order.
-        changed: shifts whose standing changed.
+        changed: shifts whose standing changed, other than to what their one line says (`standing_of`).
         suspense: shifts that wait for an agreement now; `None`: waits no longer.
     """
 
@@ -115,16 +150,18 @@ class Desk:
     entries: list[Entry] = field(default_factory=list)
     changed: set[str] = field(default_factory=set)
     suspense: dict[str, Shift | None] = field(default_factory=dict)
-    _months: Counter[tuple[Pair, str]] = field(init=False)
-    _volumes: Counter[Volume] = field(init=False)
+    _months: defaultdict[tuple[Pair, str], int] = field(default_factory=lambda: defaultdict(int))
+    _volumes: defaultdict[Volume, int] = field(default_factory=lambda: defaultdict(int))
     _timelines: dict[Pair, Timeline] = field(init=False)
     _by_id: dict[str, Agreement] = field(init=False)
+    _of_day: dict[tuple[Pair, date, str], Agreement | None] = field(default_factory=dict)
+    _plain: dict[tuple[str, str | None, date, str], _Plain] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._months, self._volumes = Counter(), Counter()
         for key, base in self.base_fen.items():
-            self._months[key.pair, key.month] += base
-            self._volumes[key.agreement_id, key.worked_month] += base
+            if key.agreement_id:
+                self._months[key.pair, key.month] += base
+                self._volumes[key.agreement_id, key.worked_month] += base
         self._timelines = {pair: Timeline(versions) for pair, versions in self.agreements.items()}
         self._by_id = {one.agreement_id: one for versions in self.agreements.values() for one in versions}
 
@@ -135,68 +172,141 @@ class Desk:
             Why it cannot be used, or `None`. A revision that is known or superseded has no effect and is no fault.
         """
         known = self.standing.get(shift.shift_id)
+        if known is None and self._take_plain(shift):
+            return None
         if known is not None:
             if known.city != shift.city:
                 return "city: expected the city of the shift's earlier revision"
             if known.revision > shift.revision:
                 return None
             if known.revision == shift.revision:
-                return None if known.digest == shift.digest else "revision: already applied with another content"
+                is_same = known.suspended or known.accrued == self._worth(shift)
+                return None if is_same else "revision: already applied with another content"
         return self._replace(known, shift)
 
-    def release(self, shift: Shift) -> bool:
+    def release(self, shift: Shift) -> None:
         """Post a shift that waited, now that an agreement may cover its day.
 
-        Returns:
-            Whether it waits no longer. It stays where it is if the month's sum would pass `FEN_MAX`.
+        It stays where it is if none does, or if the month's sum would pass `FEN_MAX`.
         """
         known = self.standing[shift.shift_id]
         if not known.suspended or known.revision != shift.revision:
             raise ValueError(f"{shift.shift_id} does not wait at revision {shift.revision}")
-        return self._replace(known, shift) is None and self.suspense.get(shift.shift_id) is None
+        self._replace(known, shift)
 
     def _replace(self, known: Standing | None, shift: Shift) -> str | None:
+        accrued = self._worth(shift)
+        if known is not None and known.suspended and accrued == known.accrued and known.revision == shift.revision:
+            return None  # still waits
+        volumes: dict[Volume, int] = {}
         posted: list[Entry] = []
-        volumes: Counter[Volume] = Counter()
         if known is not None and known.accrued is not None:
-            posted += self._entries("reversal", shift, known.revision, known.accrued, volumes)
-        accrued, waits = self._worth(shift)
+            posted += self._entries(shift, known.revision, known.accrued, volumes, is_reversal=True)
         if accrued is not None:
-            posted += self._entries("accrual", shift, shift.revision, accrued, volumes)
-        months: Counter[tuple[Pair, str]] = Counter()
+            posted += self._entries(shift, shift.revision, accrued, volumes)
+        months: dict[tuple[Pair, str], int] = {}
         for entry in posted:
-            months[entry.pair, entry.month] += entry.rebate.base_fen if entry.rebate else 0
-        sums = [self._months[key] + base for key, base in months.items()]
-        if any(abs(total) > FEN_MAX for total in sums):
+            rebate = entry.rebate
+            if rebate is not None and rebate.agreement_id:
+                month = (entry.pair, entry.month)
+                months[month] = months.get(month, self._months[month]) + rebate.base_fen
+        if any(abs(total) > FEN_MAX for total in months.values()):
             return f"base_fen: expected a month's sum within {FEN_MAX} fen"
-        _add(self._months, months)
-        _add(self._volumes, volumes)
+        self._months.update(months)
+        for volume, base_fen in volumes.items():
+            self._volumes[volume] += base_fen
         self.entries += posted
-        self.standing[shift.shift_id] = Standing(shift.revision, shift.digest, shift.city, accrued, waits)
-        self.changed.add(shift.shift_id)
-        if waits:
+        standing = Standing(shift.revision, shift.event_id, shift.city, accrued)
+        self.standing[shift.shift_id] = standing
+        if known is not None or len(posted) != 1 or not posted[0].is_plain:
+            self.changed.add(shift.shift_id)
+        if standing.suspended:
             self.suspense[shift.shift_id] = shift
         elif known is not None and known.suspended:
             self.suspense[shift.shift_id] = None
         return None
 
-    def _worth(self, shift: Shift) -> tuple[Accrued | None, bool]:
-        """What is owed for a shift, and whether it must wait for an agreement instead.
+    def _take_plain(self, shift: Shift) -> bool:
+        """The short way of nearly every shift: the first revision, under a flat agreement. What `_replace` does.
+
+        Returns:
+            Whether it was taken; if not, nothing has changed.
+        """
+        plain = self._plain.get((shift.employer_id, shift.community_id, shift.day, shift.city))
+        if plain is None:
+            plain = self._plain_terms(shift)
+        if plain is _NOT_PLAIN or shift.revision != 1:
+            return False
+        pair, agreement_id, version, of_wages, rate_bp, worked_month, month, debit, credit = plain
+        base_fen = shift.wage_fen if of_wages else shift.output_fen
+        total = self._months[pair, month] + base_fen
+        if base_fen == 0 or total > FEN_MAX:
+            return False
+        self._months[pair, month] = total
+        self._volumes[agreement_id, worked_month] += base_fen
+        shift_id, day, city, event_id = shift.shift_id, shift.day, shift.city, shift.event_id
+        amount = base_fen * rate_bp
+        self.entries.append(
+            Entry(
+                entry_id_of("accrual", shift_id, 1),
+                city,
+                "accrual",
+                self.now,
+                month,
+                pair[0],
+                pair[1],
+                amount,
+                event_id,
+                (Posting(debit, amount), Posting(credit, -amount)),
+                Rebate(shift_id, 1, day, agreement_id, version, base_fen, rate_bp, None),
+            )
+        )
+        self.standing[shift_id] = Standing(1, event_id, city, Accrued(pair, day, agreement_id, base_fen))
+        return True
+
+    def _plain_terms(self, shift: Shift) -> _Plain:
+        pair = shift.pair
+        agreement = self._agreement_on(pair, shift.day, shift.city) if pair is not None else None
+        plain = _NOT_PLAIN
+        if pair is not None and agreement is not None and not agreement.tiers:
+            worked_month = _month(shift.day)
+            plain = _Plain(
+                pair,
+                agreement.agreement_id,
+                agreement.version,
+                agreement.base == "wages",
+                agreement.rate_bp,
+                worked_month,
+                self._open_month(pair, worked_month),
+                payable(pair),
+                accrued_account(pair),
+            )
+        self._plain[shift.employer_id, shift.community_id, shift.day, shift.city] = plain
+        return plain
+
+    def _worth(self, shift: Shift) -> Accrued | None:
+        """What is owed for a shift, or what is held in suspense until an agreement covers its day.
 
         Nothing is owed without a community, nor for a base of zero (a shift that was not worked).
         """
         pair = shift.pair
         if pair is None or (shift.wage_fen == 0 and shift.output_fen == 0):
-            return None, False
-        timeline = self._timelines.get(pair)
-        agreement = timeline.on(shift.day, shift.city) if timeline is not None else None
+            return None
+        agreement = self._agreement_on(pair, shift.day, shift.city)
         if agreement is None:
-            return None, True
+            return Accrued(pair, shift.day, "", shift.wage_fen)
         base_fen = agreement.base_of(shift.wage_fen, shift.output_fen)
-        return (Accrued(pair, shift.day, agreement.agreement_id, base_fen) if base_fen else None), False
+        return Accrued(pair, shift.day, agreement.agreement_id, base_fen) if base_fen else None
+
+    def _agreement_on(self, pair: Pair, day: date, city: str) -> Agreement | None:
+        key = (pair, day, city)
+        if key not in self._of_day:
+            timeline = self._timelines.get(pair)
+            self._of_day[key] = timeline.on(day, city) if timeline is not None else None
+        return self._of_day[key]
 
     def _entries(
-        self, kind: Literal["accrual", "reversal"], by: Shift, revision: int, what: Accrued, volumes: Counter[Volume]
+        self, by: Shift, revision: int, what: Accrued, volumes: dict[Volume, int], *, is_reversal: bool = False
     ) -> list[Entry]:
         """The entries of an accrual, or of its reversal: one, or under tiers one for each rate.
 
@@ -205,49 +315,54 @@ class Desk:
             revision: that is accrued or reversed.
             volumes: what this event has added so far to what tiers count; raised.
         """
+        worked_month = _month(what.worked_day)
+        base_fen = -what.base_fen if is_reversal else what.base_fen
+        if not what.agreement_id:
+            held = Slice(None, base_fen, SUSPENSE_RATE_BP)
+            return [self._entry("suspense-reversal" if is_reversal else "suspense", by, revision, 0, what, 0, held)]
         agreement = self._by_id[what.agreement_id]
-        worked_month = month_of(what.worked_day)
         volume = (what.agreement_id, worked_month)
-        base_fen = what.base_fen if kind == "accrual" else -what.base_fen
-        parts = agreement.slices(self._volumes[volume] + volumes[volume], base_fen)
-        volumes[volume] += base_fen
-        month = self._open_month(what.pair, worked_month)
+        added = volumes.get(volume, 0)
+        parts = agreement.slices(self._volumes[volume] + added, base_fen)
+        volumes[volume] = added + base_fen
+        kind: RebateKind = "reversal" if is_reversal else "accrual"
         return [
-            self._entry(kind, by, revision, number, what, agreement, part, month) for number, part in enumerate(parts)
+            self._entry(kind, by, revision, number, what, agreement.version, part) for number, part in enumerate(parts)
         ]
 
     def _entry(
         self,
-        kind: Literal["accrual", "reversal"],
+        kind: RebateKind | SuspenseKind,
         by: Shift,
         revision: int,
         number: int,
         what: Accrued,
-        agreement: Agreement,
+        version: int,
         part: Slice,
-        month: str,
     ) -> Entry:
+        pair, worked_month = what.pair, _month(what.worked_day)
         amount = accrue_e4(part.base_fen, part.rate_bp)
+        # By position: by name it takes twice as long, and there is one for every shift.
         return Entry(
-            entry_id=entry_id_of(kind, by.shift_id, revision, number),
-            city=by.city,
-            kind=kind,
-            posted_at=self.now,
-            month=month,
-            employer_id=what.pair.employer_id,
-            community_id=what.pair.community_id,
-            amount_fen_e4=amount,
-            cause=by.event_id,
-            postings=rebate_postings(what.pair, amount),
-            rebate=Rebate(
-                shift_id=by.shift_id,
-                revision=revision,
-                worked_day=what.worked_day,
-                agreement_id=agreement.agreement_id,
-                agreement_version=agreement.version,
-                base_fen=part.base_fen,
-                rate_bp=part.rate_bp,
-                before_fen=part.before_fen,
+            entry_id_of(kind, by.shift_id, revision, number),
+            by.city,
+            kind,
+            self.now,
+            self._open_month(pair, worked_month) if what.agreement_id else worked_month,
+            pair.employer_id,
+            pair.community_id,
+            amount,
+            by.event_id,
+            rebate_postings(pair, amount) if what.agreement_id else suspense_postings(pair, amount),
+            Rebate(
+                by.shift_id,
+                revision,
+                what.worked_day,
+                what.agreement_id,
+                version,
+                part.base_fen,
+                part.rate_bp,
+                part.before_fen,
             ),
         )
 
@@ -255,50 +370,3 @@ class Desk:
         """The month worked, or the first one after the last that was closed."""
         closed = self.closed_through.get(pair)
         return worked if closed is None or worked > closed else next_month(closed)
-
-
-def _add(sums: Counter[Any], more: Counter[Any]) -> None:
-    """In place, and unlike `Counter.__iadd__` also for what is negative."""
-    for key, count in more.items():
-        sums[key] += count
-
-
-@dataclass
-class BookTotals:
-    """Running totals of one book; kept beside the ledger and always equal to what the entries sum to.
-
-    Attributes:
-        last_day: latest day worked that ever stood in it.
-    """
-
-    entries: int = 0
-    base_fen: int = 0
-    sum_fen_e4: int = 0
-    last_day: date = date.min
-
-    def add(self, entry: Entry) -> None:
-        """Count one accrual or reversal."""
-        self.entries += 1
-        self.sum_fen_e4 += entry.amount_fen_e4
-        if entry.rebate is not None:
-            self.base_fen += entry.rebate.base_fen
-            self.last_day = max(self.last_day, entry.rebate.worked_day)
-
-
-def book_of(entry: Entry) -> BookKey:
-    """The book that an accrual or a reversal is counted in.
-
-    Raises:
-        ValueError: another kind of entry.
-    """
-    if entry.rebate is None:
-        raise ValueError(f"{entry.entry_id} is no rebate")
-    return BookKey(entry.pair, entry.month, month_of(entry.rebate.worked_day), entry.rebate.agreement_id)
-
-
-def book_totals(entries: Sequence[Entry]) -> dict[BookKey, BookTotals]:
-    """Totals of accruals and reversals by book."""
-    totals: dict[BookKey, BookTotals] = {}
-    for entry in entries:
-        totals.setdefault(book_of(entry), BookTotals()).add(entry)
-    return totals

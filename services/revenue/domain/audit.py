@@ -10,15 +10,18 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeVar
 
-from services.revenue.domain.accrual import BookKey, BookTotals, Volume, book_of
+from services.revenue.domain.accrual import SUSPENSE_RATE_BP
 from services.revenue.domain.agreements import TIERS_MAX, Agreement, Pair, Slice, Timeline
+from services.revenue.domain.books import BookKey, BookTotals, Volume, book_of
 from services.revenue.domain.funds import CATEGORIES, Fund
 from services.revenue.domain.ledger import (
+    Block,
     Entry,
     EntryKind,
     Head,
     Link,
     Rebate,
+    canonical,
     entry_id_of,
     grant_postings,
     hash_of,
@@ -27,6 +30,7 @@ from services.revenue.domain.ledger import (
     settlement_postings,
     spending_postings,
     subsidy_postings,
+    suspense_postings,
 )
 from services.revenue.domain.settlements import Account, Settlement, Tally, reversal_entry
 from shared.kernel.clock import month_of
@@ -53,7 +57,11 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What the service keeps beside the ledger and derives from it."""
+    """What the service keeps beside the ledger and derives from it.
+
+    Attributes:
+        told: number up to which the entries have their events.
+    """
 
     head: Head
     books: Mapping[BookKey, BookTotals]
@@ -61,11 +69,12 @@ class Kept:
     funds: Mapping[str, Fund]
     settlements: Mapping[str, Settlement]
     agreements: Sequence[Agreement]
+    told: int
 
 
 @dataclass
 class Audit:
-    """One pass over a city's chain.
+    """One pass over a city's entries, and its blocks: `close` each one after its last entry was read.
 
     Attributes:
         balances: balance of every account, derived from the postings; debit positive.
@@ -79,6 +88,8 @@ class Audit:
     debits_fen_e4: int = 0
     credits_fen_e4: int = 0
     _head: Head = field(init=False)
+    _seq: int = 0
+    _unsealed: list[str] = field(default_factory=list)
     _books: dict[BookKey, BookTotals] = field(default_factory=dict)
     _tallies: dict[tuple[Pair, str], Tally] = field(default_factory=dict)
     _accounts: dict[Pair, list[Account]] = field(default_factory=dict)
@@ -100,14 +111,20 @@ class Audit:
         return self.debits_fen_e4 - self.credits_fen_e4
 
     def read(self, link: Link) -> None:
-        """The next entry of the chain."""
+        """The next entry."""
         entry = link.entry
-        self._check_link(link)
+        if link.seq != self._seq + 1:
+            self._find("number-not-next", entry.entry_id)
+        if entry.city != self.city:
+            self._find("city-wrong", entry.entry_id)
+        self._seq = link.seq
+        self._unsealed.append(canonical(link.seq, entry))
         self._check_postings(entry)
         self.entries += 1
-        self._head = Head(self.city, link.seq, link.hash)
         if entry.kind in ("accrual", "reversal"):
             self._read_rebate(entry)
+        elif entry.kind in ("suspense", "suspense-reversal"):
+            self._read_suspense(entry)
         elif entry.kind == "settlement":
             self._read_settlement(entry)
         elif entry.kind == "settlement-reversal":
@@ -119,6 +136,16 @@ class Audit:
         else:
             self._read_spending(entry)
 
+    def close(self, block: Block) -> None:
+        """The next block; all its entries were read, and none of the one after."""
+        where = f"{self.city}:{block.first}-{block.last}"
+        if block.prev_hash != self._head.hash or block.first != self._head.seq + 1:
+            self._find("chain-broken", where)
+        if block.last != self._seq or block.hash != hash_of(block.prev_hash, self._unsealed):
+            self._find("hash-wrong", where)
+        self._head = block.end
+        self._unsealed.clear()
+
     def read_events(self, entry_ids: Sequence[str], told: Collection[str]) -> None:
         """Compare accruals and reversals with the events that tell of them: each has exactly one."""
         found = Counter(told)
@@ -128,7 +155,7 @@ class Audit:
 
     def finish(self) -> list[Finding]:
         """Compare what was derived with what is kept, after the last entry."""
-        if self._head != self.kept.head:
+        if self._head != self.kept.head or self._seq != self._head.seq:
             self._find("head-not-last-entry", self.city)
         self._compare("book-total-wrong", self._books, self.kept.books, BookTotals())
         accounts = {pair: account._replace(closing=None) for pair, account in self.kept.accounts.items()}
@@ -145,14 +172,6 @@ class Audit:
         if self.imbalance_fen_e4 or sum(self.balances.values()):
             self._find("debits-not-credits", self.city)
         return self.findings
-
-    def _check_link(self, link: Link) -> None:
-        if link.seq != self._head.seq + 1:
-            self._find("number-not-next", link.entry.entry_id)
-        if link.prev_hash != self._head.hash:
-            self._find("chain-broken", link.entry.entry_id)
-        if link.entry.city != self.city or link.hash != hash_of(link.seq, link.prev_hash, link.entry):
-            self._find("hash-wrong", link.entry.entry_id)
 
     def _check_postings(self, entry: Entry) -> None:
         for account, amount in entry.postings:
@@ -182,6 +201,23 @@ class Audit:
             self._find("month-was-closed", entry.entry_id)
         self._books.setdefault(book_of(entry), BookTotals()).add(entry)
         self._tallies.setdefault((entry.pair, entry.month), Tally()).add(entry)
+
+    def _read_suspense(self, entry: Entry) -> None:
+        """No agreement says anything of it, and no settlement sums it; its totals must come to what is kept."""
+        rebate = entry.rebate
+        if rebate is None or entry.employer_id is None:
+            self._find("rebate-without-shift", entry.entry_id)
+            return
+        if entry.entry_id != entry_id_of(entry.kind, rebate.shift_id, rebate.revision):
+            self._find("id-not-of-cause", entry.entry_id)
+        sign = 1 if entry.kind == "suspense" else -1
+        if entry.amount_fen_e4 != accrue_e4(rebate.base_fen, SUSPENSE_RATE_BP) or rebate.base_fen * sign < 0:
+            self._find("amount-wrong", entry.entry_id)
+        if entry.postings != suspense_postings(entry.pair, entry.amount_fen_e4):
+            self._find("accounts-wrong", entry.entry_id)
+        if (rebate.agreement_id, entry.month) != ("", month_of(rebate.worked_day)):
+            self._find("agreement-unknown", entry.entry_id)
+        self._books.setdefault(book_of(entry), BookTotals()).add(entry)
 
     def _check_terms(self, entry: Entry, rebate: Rebate) -> None:
         """The line is what its agreement says of its base, where the month worked had come to."""

@@ -1,28 +1,35 @@
 """The ledger: double entry, append-only, hash-chained per city.
 
 An entry moves an amount between accounts; its postings sum to zero (a debit is positive, a credit negative). Nothing is
-ever changed: a correction is an entry of its own that reverses. Entries of a city form a chain: each is sealed with the
-hash of the one before, so that no entry can be changed, left out or slipped in without every later hash being wrong.
+ever changed: a correction is an entry of its own that reverses. Entries of a city are numbered, and what a transaction
+posts is sealed as a block: its hash takes in every field of its entries and the hash of the block before, so that no
+entry can be changed, left out or slipped in without every later hash being wrong.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from services.revenue.domain.agreements import Pair
 from shared.kernel.money import E4
 
+RebateKind = Literal["accrual", "reversal"]
+"""Lines of a statement."""
+
+SuspenseKind = Literal["suspense", "suspense-reversal"]
+"""What a shift comes to that no agreement covers, and its taking back."""
+
 EntryKind = Literal[
-    "accrual", "reversal", "settlement", "settlement-reversal", "spending", "payout", "grant", "subsidy"
+    RebateKind, SuspenseKind, "settlement", "settlement-reversal", "spending", "payout", "grant", "subsidy"
 ]
 
 GENESIS_HASH = "0" * 64
-"""What the first entry of a city stands on."""
+"""What the first block of a city stands on."""
 
 
 class Posting(NamedTuple):
@@ -32,11 +39,16 @@ class Posting(NamedTuple):
     amount_fen_e4: int
 
 
-@dataclass(frozen=True, slots=True)
+# Three classes of this module and `accrual` are not frozen, though nothing ever changes them: one of each is made for
+# every shift, and a frozen one takes six times as long to make.
+
+
+@dataclass(slots=True)
 class Rebate:
-    """What an accrual or a reversal is about: one revision of one shift under one agreement.
+    """What an accrual, a suspense or its reversal is about: one revision of one shift under one agreement.
 
     Attributes:
+        agreement_id: empty in suspense, where `agreement_version` is 0.
         base_fen: signed: negative in a reversal, so that `base_fen × rate_bp` is the entry's amount in every line.
         before_fen: under tiers, the base of the agreement's month worked before this line; otherwise `None`.
     """
@@ -51,7 +63,7 @@ class Rebate:
     before_fen: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
     """One fact of the ledger.
 
@@ -60,7 +72,7 @@ class Entry:
         month: the month that it is posted into; not always the month worked (a settled month takes nothing any more).
         amount_fen_e4: signed, in fen × 10 000; the first posting debits it, the second credits it.
         cause: the event, settlement or spending that this entry is the effect of.
-        rebate: on accruals and reversals.
+        rebate: on what a shift comes to: accruals, suspense, and the reversals of both.
         document_hash: SHA-256 of the statement of a settlement, or of the receipt of a spending.
     """
 
@@ -88,24 +100,48 @@ class Entry:
             raise ValueError("a spending belongs to no pair")
         return Pair(self.employer_id, self.community_id)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is the accrual of a first revision under a flat rate: of its shift there is one such entry."""
+        rebate = self.rebate
+        return rebate is not None and self.kind == "accrual" and rebate.revision == 1 and rebate.before_fen is None
+
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Where the chain of a city ends: the number and hash of its last entry."""
+    """Where the chain of a city ends: the number of its last entry and the hash of its last block."""
 
     city: str
     seq: int = 0
     hash: str = GENESIS_HASH
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """An entry in its place in the chain."""
+class Link(NamedTuple):
+    """An entry and its number in its city."""
 
     seq: int
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What one transaction posted in a city.
+
+    Attributes:
+        first: number of its first entry; `last` of its last one. Blocks of a city leave no number out.
+        hash: of `prev_hash` and the entries (`hash_of`).
+    """
+
+    city: str
+    first: int
+    last: int
     prev_hash: str
     hash: str
-    entry: Entry
+
+    @property
+    def end(self) -> Head:
+        """Where the chain ends with this block."""
+        return Head(self.city, self.last, self.hash)
 
 
 def entry_id_of(kind: EntryKind, cause_id: str, revision: int = 0, part: int = 0) -> str:
@@ -160,9 +196,19 @@ def move(debit: str, credit: str, amount_fen_e4: int) -> tuple[Posting, ...]:
     return (Posting(debit, amount_fen_e4), Posting(credit, -amount_fen_e4))
 
 
+@lru_cache(maxsize=10_000)
+def _rebate_accounts(pair: Pair) -> tuple[str, str]:
+    return payable(pair), accrued(pair)
+
+
 def rebate_postings(pair: Pair, amount_fen_e4: int) -> tuple[Posting, ...]:
     """Legs of an accrual (or, negative, of its reversal): the employer owes, the community's claim grows."""
-    return move(payable(pair), accrued(pair), amount_fen_e4)
+    return move(*_rebate_accounts(pair), amount_fen_e4)
+
+
+def suspense_postings(pair: Pair, amount_fen_e4: int) -> tuple[Posting, ...]:
+    """Legs of what waits for an agreement: no debt and no claim yet, but what they may become."""
+    return move(f"employer-suspense:{pair.key}", f"community-suspense:{pair.key}", amount_fen_e4)
 
 
 def settlement_postings(pair: Pair, amount_fen: int) -> tuple[Posting, ...]:
@@ -190,56 +236,50 @@ def subsidy_postings(source_id: str, employer_id: str, community_id: str, amount
     return move(source(source_id), subsidy(employer_id, community_id), amount_fen * E4)
 
 
-def canonical(seq: int, prev_hash: str, entry: Entry) -> bytes:
-    """What is hashed: every field of an entry and its place, as one JSON array without spaces, in this order."""
+_instant = lru_cache(maxsize=64)(datetime.isoformat)  # entries of a block share theirs
+_day = lru_cache(maxsize=4096)(date.isoformat)
+
+
+def canonical(seq: int, entry: Entry) -> str:
+    """What is hashed of an entry: its number and every field, with commas between and a line break at the end.
+
+    No value holds either. Postings stand at the end, except those of a rebate, which follow from its kind, pair and
+    amount.
+    """
     rebate = entry.rebate
-    fields: list[object] = [
-        entry.city,
-        seq,
-        prev_hash,
-        entry.entry_id,
-        entry.kind,
-        entry.posted_at.isoformat(timespec="milliseconds"),
-        entry.month,
-        entry.employer_id,
-        entry.community_id,
-        entry.amount_fen_e4,
-        entry.cause,
-        entry.document_hash,
-        rebate
-        and [
-            rebate.shift_id,
-            rebate.revision,
-            rebate.worked_day.isoformat(),
-            rebate.agreement_id,
-            rebate.agreement_version,
-            rebate.base_fen,
-            rebate.rate_bp,
-            rebate.before_fen,
-        ],
-        entry.postings,
-    ]
-    return json.dumps(fields, separators=(",", ":")).encode()
+    text = (
+        f"{seq},{entry.entry_id},{entry.city},{entry.kind},{_instant(entry.posted_at)},{entry.month},"
+        f"{entry.employer_id},{entry.community_id},{entry.amount_fen_e4},{entry.cause},{entry.document_hash}"
+    )
+    if rebate is not None:
+        text += (
+            f",{rebate.shift_id},{rebate.revision},{_day(rebate.worked_day)},{rebate.agreement_id},"
+            f"{rebate.agreement_version},{rebate.base_fen},{rebate.rate_bp},{rebate.before_fen}"
+        )
+    else:
+        text += "".join([f",{account},{amount}" for account, amount in entry.postings])
+    return text + "\n"
 
 
-def hash_of(seq: int, prev_hash: str, entry: Entry) -> str:
-    """SHA-256 of the canonical form, hex."""
-    return hashlib.sha256(canonical(seq, prev_hash, entry)).hexdigest()
+def hash_of(prev_hash: str, canonicals: Sequence[str]) -> str:
+    """SHA-256 of a block, hex: of the hash of the one before, a line break, and the canonical form of its entries."""
+    return hashlib.sha256(f"{prev_hash}\n{''.join(canonicals)}".encode()).hexdigest()
 
 
-def seal(head: Head, entries: Iterable[Entry]) -> tuple[list[Link], Head]:
-    """Append entries to a city's chain.
+def seal(head: Head, entries: Sequence[Entry]) -> tuple[list[Link], Block]:
+    """Number entries after the last one of a city, and seal them as a block.
+
+    Args:
+        entries: at least one.
 
     Raises:
-        ValueError: an entry of another city, or one whose postings do not sum to zero; a bug, never an input.
+        ValueError: no entry, one of another city, or one whose postings do not sum to zero; a bug, never an input.
     """
-    links: list[Link] = []
-    seq, last = head.seq, head.hash
+    if not entries:
+        raise ValueError("a block without entries")
     for entry in entries:
-        if entry.city != head.city or sum(posting.amount_fen_e4 for posting in entry.postings) != 0:
+        if entry.city != head.city or sum([posting[1] for posting in entry.postings]) != 0:
             raise ValueError(f"{entry.entry_id} does not belong into the ledger of {head.city}, or does not balance")
-        seq += 1
-        link = Link(seq, last, hash_of(seq, last, entry), entry)
-        last = link.hash
-        links.append(link)
-    return links, Head(head.city, seq, last)
+    links = [Link(seq, entry) for seq, entry in enumerate(entries, head.seq + 1)]
+    sealed = hash_of(head.hash, [canonical(seq, entry) for seq, entry in links])
+    return links, Block(head.city, head.seq + 1, links[-1].seq, head.hash, sealed)

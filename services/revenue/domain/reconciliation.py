@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, NamedTuple, get_args
 
-from services.revenue.domain.accrual import Shift, Standing
+from services.revenue.domain.accrual import Shift, Standing, standing_of
 from services.revenue.domain.agreements import Agreement, Pair, Timeline
 from services.revenue.domain.ledger import Entry, Link
 from services.revenue.domain.payouts import Payout
@@ -72,7 +72,8 @@ class Held:
     """All that there is of one shift.
 
     Attributes:
-        lines: its accruals and reversals, in any order.
+        standing: what is kept of it beside its lines; `None` where its one line says it all.
+        lines: its entries, in any order.
     """
 
     shift_id: str
@@ -156,6 +157,8 @@ class Reconciliation:
         """Compare one shift; each shift once."""
         self._report.shifts += 1
         self._report.lines += len(held.lines)
+        if held.standing is None and len(held.lines) == 1:
+            held.standing = standing_of(held.lines[0].entry)
         self._report.add(self._of_shift(held))
 
     def finish(self) -> None:
@@ -175,17 +178,24 @@ class Reconciliation:
             if held.waiting is not None:
                 yield self._differs("suspense-wrong", held, "waits, and no shift was taken")
             return
+        kept = "waits" if standing.suspended else "does not wait"
         listed = held.waiting.revision if held.waiting is not None else None
         if listed != (standing.revision if standing.suspended else None):
-            kept = "waits" if standing.suspended else "does not wait"
             yield self._differs("suspense-wrong", held, f"{kept} at revision {standing.revision}; listed: {listed}")
+        held_back: Counter[int] = Counter()
+        for link in held.lines:
+            if link.entry.rebate is not None and link.entry.kind in ("suspense", "suspense-reversal"):
+                held_back[link.entry.rebate.revision] += 1 if link.entry.kind == "suspense" else -1
+        posted = [revision for revision, count in held_back.items() if count]
+        if posted != ([standing.revision] if standing.suspended else []):
+            yield self._differs("suspense-wrong", held, f"{kept} at revision {standing.revision}; posted: {posted}")
         yield from self._of_lines(held, standing, told)
 
     def _told(self, held: Held) -> Shift | None:
         """The publication that what stands was made of."""
         standing = held.standing
         same = [p.shift for p in held.published if standing is not None and p.shift.revision == standing.revision]
-        return next((shift for shift in same if standing is not None and shift.digest == standing.digest), None)
+        return next((shift for shift in same if standing is not None and shift.event_id == standing.event_id), None)
 
     def _of_topic(self, held: Held, told: Shift | None) -> Iterator[Difference]:
         standing = held.standing
@@ -201,12 +211,12 @@ class Reconciliation:
                 yield self._differs("revision-not-taken", held, f"revision {due} was published, {known} stands")
         if standing is not None and told is None:
             if any(one.shift.revision == known for one in held.published):
-                yield self._differs("shift-differs", held, f"revision {known} stands with another content")
+                yield self._differs("shift-differs", held, f"revision {known} stands by another event")
             else:
                 yield self._differs("shift-not-published", held, f"revision {known} stands, it is not on the topic")
 
     def _of_lines(self, held: Held, standing: Standing, told: Shift | None) -> Iterator[Difference]:
-        entries = [link.entry for link in held.lines]
+        entries = [link.entry for link in held.lines if link.entry.kind in ("accrual", "reversal")]
         open_bases: Counter[int] = Counter()
         for entry in entries:
             if entry.rebate is not None:
@@ -216,7 +226,7 @@ class Reconciliation:
             yield self._differs("accrued-twice", held, f"revisions {open_revisions} are accrued and not reversed")
             return
         accrued = standing.accrued
-        if accrued is None:
+        if accrued is None or standing.suspended:
             if open_revisions:
                 yield self._differs("accrual-wrong", held, f"nothing is owed, {sum(open_bases.values())} fen is posted")
             elif told is not None and not standing.suspended and self._owed(told) != 0:
@@ -270,6 +280,8 @@ class Reconciliation:
         """Each line in the one settlement of its month, or in a month that is open."""
         for link in held.lines:
             entry = link.entry
+            if entry.kind not in ("accrual", "reversal"):
+                continue
             closings = self._closed.get((entry.pair, entry.month), ())
             if len(closings) > 1:
                 both = ", ".join(closing.entry.cause for closing in closings)

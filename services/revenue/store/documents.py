@@ -4,83 +4,13 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from services.revenue.domain.accrual import Accrued, BookKey, BookTotals, Shift, Standing
+from services.revenue.domain.accrual import Accrued, Shift, Standing
 from services.revenue.domain.agreements import Agreement, Pair, Tier
+from services.revenue.domain.books import BookKey, BookTotals
 from services.revenue.domain.funds import Fund, Spending, SpendingRequest
-from services.revenue.domain.ledger import Entry, Link, Posting, Rebate
 from services.revenue.domain.settlements import Account, Order, Settlement
 from services.revenue.ports import Signatories, Signature, Signed
 from shared.runtime.mongo import Document
-
-
-def link_document(link: Link) -> Document:
-    """An entry in its place; `document_hash` and `rebate` only where there are any."""
-    entry = link.entry
-    document: Document = {
-        "_id": entry.entry_id,
-        "city": entry.city,
-        "seq": link.seq,
-        "prev_hash": link.prev_hash,
-        "hash": link.hash,
-        "kind": entry.kind,
-        "posted_at": entry.posted_at,
-        "month": entry.month,
-        "employer_id": entry.employer_id,
-        "community_id": entry.community_id,
-        "amount_fen_e4": entry.amount_fen_e4,
-        "cause": entry.cause,
-        "postings": [list(posting) for posting in entry.postings],
-    }
-    if entry.document_hash is not None:
-        document["document_hash"] = entry.document_hash
-    if entry.rebate is not None:
-        rebate = entry.rebate
-        document["rebate"] = {
-            "shift_id": rebate.shift_id,
-            "revision": rebate.revision,
-            "worked_day": rebate.worked_day.isoformat(),
-            "agreement_id": rebate.agreement_id,
-            "agreement_version": rebate.agreement_version,
-            "base_fen": rebate.base_fen,
-            "rate_bp": rebate.rate_bp,
-        }
-        if rebate.before_fen is not None:
-            document["rebate"]["before_fen"] = rebate.before_fen
-    return document
-
-
-def entry_of(document: Document) -> Entry:
-    """The entry of a document, without its place."""
-    rebate = document.get("rebate")
-    return Entry(
-        entry_id=document["_id"],
-        city=document["city"],
-        kind=document["kind"],
-        posted_at=document["posted_at"],
-        month=document["month"],
-        employer_id=document["employer_id"],
-        community_id=document["community_id"],
-        amount_fen_e4=document["amount_fen_e4"],
-        cause=document["cause"],
-        postings=tuple(Posting(account, amount) for account, amount in document["postings"]),
-        document_hash=document.get("document_hash"),
-        rebate=None
-        if rebate is None
-        else Rebate(
-            shift_id=rebate["shift_id"],
-            revision=rebate["revision"],
-            worked_day=date.fromisoformat(rebate["worked_day"]),
-            agreement_id=rebate["agreement_id"],
-            agreement_version=rebate["agreement_version"],
-            base_fen=rebate["base_fen"],
-            rate_bp=rebate["rate_bp"],
-            before_fen=rebate.get("before_fen"),
-        ),
-    )
-
-
-def link_of(document: Document) -> Link:
-    return Link(document["seq"], document["prev_hash"], document["hash"], entry_of(document))
 
 
 def agreement_document(agreement: Agreement, signatories: Signatories, signed_at: datetime) -> Document:
@@ -241,9 +171,8 @@ def standing_document(shift_id: str, standing: Standing) -> Document:
     return {
         "_id": shift_id,
         "revision": standing.revision,
-        "digest": standing.digest,
+        "event_id": standing.event_id,
         "city": standing.city,
-        "waits": standing.suspended,
         "accrued": None
         if accrued is None
         else [
@@ -261,12 +190,11 @@ def standing_of(document: Document) -> Standing:
     accrued = document["accrued"]
     return Standing(
         document["revision"],
-        document["digest"],
+        document["event_id"],
         document["city"],
         None
         if accrued is None
         else Accrued(Pair(accrued[0], accrued[1]), date.fromisoformat(accrued[2]), accrued[3], accrued[4]),
-        document["waits"],
     )
 
 

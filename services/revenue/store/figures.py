@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from services.revenue.store.batches import IN_STATEMENT
 from shared.kernel.clock import civil_day, month_of
 from shared.runtime.figures import QUERY_MAX_MS, Figure
 from shared.runtime.mongo import Database, Document
@@ -41,6 +42,7 @@ class MongoFigures:
         rows = await self._rows(
             "books",
             [
+                {"$match": IN_STATEMENT},
                 {"$group": {"_id": month, "settled": {"$min": "$settled"}}},
                 {"$group": {"_id": {"city": "$_id.city", "state": state}, "count": {"$sum": 1}}},
             ],
@@ -57,6 +59,7 @@ class MongoFigures:
         rows = await self._rows(
             "books",
             [
+                {"$match": IN_STATEMENT},
                 {
                     "$group": {
                         "_id": {"city": "$city", "community": "$community_id"},

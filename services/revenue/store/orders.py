@@ -11,8 +11,8 @@ from datetime import timedelta
 from pymongo import ASCENDING
 
 from services.revenue.domain.settlements import Line, Order, line_of
-from services.revenue.store.batches import REBATES, batches
-from services.revenue.store.documents import entry_of, order_of
+from services.revenue.store.batches import month_lines
+from services.revenue.store.documents import order_of
 from shared.kernel.clock import Clock
 from shared.runtime.mongo import Database
 
@@ -50,13 +50,5 @@ class MongoOrders:
         await self._orders.update_one({"_id": settlement_id}, {"$set": {"failure": why}})
 
     async def lines(self, order: Order) -> AsyncIterator[Line]:
-        wanted = {
-            "employer_id": order.pair.employer_id,
-            "community_id": order.pair.community_id,
-            "month": order.month,
-            "kind": REBATES,
-        }
-        async for documents in batches(self._db["entries"].find(wanted).sort("seq", ASCENDING)):
-            for document in documents:
-                entry = entry_of(document)
-                yield line_of(entry), entry.rebate.base_fen if entry.rebate else 0, entry.amount_fen_e4
+        async for _, entry in month_lines(self._db, order.pair, order.month):
+            yield line_of(entry), entry.rebate.base_fen if entry.rebate else 0, entry.amount_fen_e4

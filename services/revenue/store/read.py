@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from typing import get_args
 
 from pymongo import ASCENDING, DESCENDING
 
-from services.revenue.domain.accrual import BookKey, BookTotals, Shift
+from services.revenue.domain.accrual import Shift
 from services.revenue.domain.agreements import Agreement, Pair
+from services.revenue.domain.books import BookKey, BookTotals
 from services.revenue.domain.funds import Fund, Receipt, Spending, SpendingRequest
 from services.revenue.domain.grants import Grant
-from services.revenue.domain.ledger import Entry, Link, entry_id_of
+from services.revenue.domain.ledger import Block, Entry, Link, RebateKind, entry_id_of
 from services.revenue.domain.settlements import Settlement
 from services.revenue.ports import Movement, Progress, Signed
-from services.revenue.store.batches import READ_BATCH, REBATES, batches
+from services.revenue.store.batches import IN_STATEMENT, READ_BATCH, month_lines
 from services.revenue.store.documents import (
     agreement_of,
     book_key_of,
     book_totals_of,
-    entry_of,
     fund_of,
-    link_of,
     order_of,
     request_of,
     settlement_of,
@@ -29,6 +29,7 @@ from services.revenue.store.documents import (
     spending_of,
 )
 from services.revenue.store.indexes import FUND_KINDS
+from services.revenue.store.lines import SEQ_MAX, Books, block_of, place_of, seq_of, until
 from services.revenue.store.payments import MongoPaymentReads, grant_of
 from shared.runtime.mongo import Document
 
@@ -61,7 +62,7 @@ class MongoReads(MongoPaymentReads):
         return Progress(order_of(document), document["read"], document.get("failure")) if document else None
 
     async def books_worked(self, pair: Pair, worked_month: str) -> dict[BookKey, BookTotals]:
-        wanted = {"pair": pair.key, "worked_month": worked_month}
+        wanted = {"pair": pair.key, "worked_month": worked_month, **IN_STATEMENT}
         return {book_key_of(d): book_totals_of(d) for d in await self._db["books"].find(wanted).to_list(None)}
 
     async def statement_lines(self, settlement: Settlement) -> AsyncIterator[Entry]:
@@ -69,27 +70,33 @@ class MongoReads(MongoPaymentReads):
         end = await self._db["entries"].find_one({"_id": entry_id_of("settlement", settlement.settlement_id)})
         if end is None:
             return
-        wanted = {
-            "employer_id": settlement.pair.employer_id,
-            "community_id": settlement.pair.community_id,
-            "month": settlement.month,
-            "kind": REBATES,
-            "seq": {"$lt": end["seq"]},
-        }
-        async for documents in batches(self._db["entries"].find(wanted).sort("seq", ASCENDING)):
-            for document in documents:
-                yield entry_of(document)
+        async for link in month_lines(self._db, settlement.pair, settlement.month, end["n"]):
+            yield link.entry
 
     async def links(
         self, city: str | None, rebates_only: bool, after: tuple[str, int] | None, limit: int
     ) -> list[Link]:
-        wanted: Document = {"kind": REBATES} if rebates_only else {}
+        # A line without a kind is an accrual.
+        wanted: Document = {"b": {"$exists": True}, "k": {"$in": [None, *get_args(RebateKind)]}} if rebates_only else {}
+        places: Document = {}
         if city is not None:
-            wanted["city"] = city
+            places |= until(city, SEQ_MAX)
         if after is not None:
-            wanted["$or"] = [{"city": after[0], "seq": {"$gt": after[1]}}, {"city": {"$gt": after[0]}}]
-        cursor = self._db["entries"].find(wanted).sort([("city", ASCENDING), ("seq", ASCENDING)])
-        return [link_of(document) for document in await cursor.limit(limit).to_list(limit)]
+            places["$gt"] = max(place_of(*after), places.get("$gt", 0))
+        if places:
+            wanted["n"] = places
+        cursor = self._db["entries"].find(wanted).sort("n", ASCENDING)
+        return await Books(self._db).links(await cursor.limit(limit).to_list(limit))
+
+    async def blocks(self, city: str, after: int, limit: int) -> list[Block]:
+        wanted = {"_id": {"$gt": place_of(city, after), "$lte": place_of(city, SEQ_MAX)}}
+        cursor = self._db["blocks"].find(wanted).sort("_id", ASCENDING)
+        return [block_of(document) for document in await cursor.limit(limit).to_list(limit)]
+
+    async def cities_to_tell(self) -> list[str]:
+        told = {document["_id"]: document["seq"] async for document in self._db["told"].find()}
+        heads = self._db["heads"].find().sort("_id", ASCENDING)
+        return [document["_id"] async for document in heads if document["seq"] > told.get(document["_id"], 0)]
 
     async def suspended(self, city: str | None, community_id: str | None, after: str, limit: int) -> list[Shift]:
         wanted = _given(city=city, community_id=community_id)
@@ -104,7 +111,13 @@ class MongoReads(MongoPaymentReads):
         return fund_of(document) if document else None
 
     async def movements(self, community_id: str, after: int, limit: int) -> list[Movement]:
-        found = await self._movements({"community_id": community_id, "seq": {"$gt": after}}, ASCENDING, limit)
+        newest = await self._db["entries"].find_one(
+            {"community_id": community_id, "kind": {"$in": FUND_KINDS}}, {"n": 1}
+        )
+        if newest is None:
+            return []
+        after_place = newest["n"] - seq_of(newest["n"]) + after
+        found = await self._movements({"community_id": community_id, "n": {"$gt": after_place}}, ASCENDING, limit)
         return sorted(found, key=lambda movement: movement.seq)
 
     async def latest_movements(self, community_id: str, limit: int) -> list[Movement]:
@@ -113,7 +126,7 @@ class MongoReads(MongoPaymentReads):
 
     async def _movements(self, wanted: Document, order: int, limit: int) -> list[Movement]:
         wanted = {**wanted, "kind": {"$in": FUND_KINDS}}
-        cursor = self._db["entries"].find(wanted, {"seq": 1, "cause": 1, "kind": 1}).sort("seq", order).limit(limit)
+        cursor = self._db["entries"].find(wanted, {"n": 1, "cause": 1, "kind": 1}).sort("n", order).limit(limit)
         entries = await cursor.to_list(limit)
         causes = {"_id": {"$in": [entry["cause"] for entry in entries]}}
         sources: dict[str, Settlement | Spending | Grant] = {
@@ -125,7 +138,7 @@ class MongoReads(MongoPaymentReads):
         for document in await self._db["grants"].find(causes).to_list(limit):
             sources[document["_id"]] = grant_of(document)
         return [
-            Movement(int(entry["seq"]), sources[entry["cause"]], entry["kind"] == "settlement-reversal")
+            Movement(seq_of(entry["n"]), sources[entry["cause"]], entry["kind"] == "settlement-reversal")
             for entry in entries
         ]
 

@@ -9,21 +9,21 @@ from pymongo import ASCENDING
 
 from services.revenue.domain.accrual import Shift, Standing
 from services.revenue.domain.audit import Kept
-from services.revenue.domain.ledger import Head, Link
+from services.revenue.domain.ledger import Block, Head, Link
 from services.revenue.domain.reconciliation import Money
-from services.revenue.store.batches import REBATES, batches
+from services.revenue.store.batches import batches
 from services.revenue.store.documents import (
     account_of,
     agreement_of,
     book_key_of,
     book_totals_of,
     fund_of,
-    link_of,
     pair_of,
     settlement_of,
     shift_of,
     standing_of,
 )
+from services.revenue.store.lines import Books, block_of, place_of, until
 from services.revenue.store.payments import payout_of
 from shared.contracts.revenue import RebateAccrued
 from shared.runtime.mongo import Database, Document, Mongo, Session
@@ -43,6 +43,7 @@ class MongoSnapshot:
     def __init__(self, db: Database, session: Session) -> None:
         self._db = db
         self._session = session
+        self._books = Books(db)
 
     async def cities(self) -> Sequence[str]:
         return [document["_id"] async for document in self._read("heads", {}, "_id")]
@@ -57,13 +58,20 @@ class MongoSnapshot:
             funds={d["_id"]: fund_of(d) async for d in self._read("funds", of_city, "_id")},
             agreements=[agreement_of(d) async for d in self._read("agreements", of_city, "_id")],
             settlements={d["_id"]: settlement_of(d) async for d in self._read("settlements", of_city, "_id")},
+            told=sum([d["seq"] async for d in self._read("told", {"_id": city}, "_id")]),
         )
 
     async def chain(self, city: str) -> AsyncIterator[Link]:
-        wanted = await self._until_now(city)
-        async for documents in batches(self._db["entries"].find(wanted).sort("seq", ASCENDING)):
+        wanted = {"n": until(city, await self._end(city))}
+        async for documents in batches(self._db["entries"].find(wanted).sort("n", ASCENDING)):
+            for link in await self._books.links(documents):
+                yield link
+
+    async def blocks(self, city: str) -> AsyncIterator[Block]:
+        wanted = {"_id": until(city, await self._end(city))}
+        async for documents in batches(self._db["blocks"].find(wanted).sort("_id", ASCENDING)):
             for document in documents:
-                yield link_of(document)
+                yield block_of(document)
 
     async def told(self, entry_ids: Sequence[str]) -> Sequence[str]:
         wanted = {"topic": RebateAccrued.topic, "entity_id": {"$in": list(entry_ids)}}
@@ -73,13 +81,14 @@ class MongoSnapshot:
 
     async def money(self, city: str) -> Money:
         of_city = {"city": city}
-        wanted = {**await self._until_now(city), "kind": {"$in": ["settlement", "settlement-reversal", "payout"]}}
-        transfers = await self._db["entries"].find(wanted).sort("seq", ASCENDING).to_list(None)
+        places = until(city, await self._end(city))
+        wanted = {"kind": {"$in": ["settlement", "settlement-reversal", "payout"]}, "n": places}
+        transfers = await self._db["entries"].find(wanted).sort("n", ASCENDING).to_list(None)
         return Money(
             agreements=[agreement_of(d) async for d in self._read("agreements", of_city, "_id")],
             settlements=[settlement_of(d) async for d in self._read("settlements", of_city, "_id")],
             payouts=[payout_of(d) async for d in self._read("payouts", of_city, "_id")],
-            transfers=[link_of(document) for document in transfers],
+            transfers=await self._books.links(transfers),
         )
 
     async def standings(self, city: str) -> AsyncIterator[tuple[str, Standing]]:
@@ -91,23 +100,24 @@ class MongoSnapshot:
             yield document["_id"], shift_of(document)
 
     async def shift_lines(self, city: str) -> Sequence[AsyncIterator[tuple[str, Link]]]:
-        end = (await self._until_now(city))["seq"]["$lte"]
+        end = await self._end(city)
         return [self._run(city, first, min(first + RUN_ENTRIES - 1, end)) for first in range(1, end + 1, RUN_ENTRIES)]
 
     async def _run(self, city: str, first: int, last: int) -> AsyncIterator[tuple[str, Link]]:
         # Sorted by the server, on its disk where it must: an index would cost every accrual.
         stages: list[Document] = [
-            {"$match": {"city": city, "seq": {"$gte": first, "$lte": last}, "kind": REBATES}},
-            {"$sort": {"rebate.shift_id": ASCENDING, "seq": ASCENDING}},
+            {"$match": {"n": {"$gte": place_of(city, first), "$lte": place_of(city, last)}, "b": {"$exists": True}}},
+            {"$set": {"shift": {"$ifNull": ["$s", "$_id"]}}},
+            {"$sort": {"shift": ASCENDING, "n": ASCENDING}},
         ]
         async for documents in batches(self._db["entries"].aggregate(stages, allowDiskUse=True)):
-            for document in documents:
-                yield document["rebate"]["shift_id"], link_of(document)
+            for document, link in zip(documents, await self._books.links(documents), strict=True):
+                yield document["shift"], link
 
-    async def _until_now(self, city: str) -> Document:
-        """The entries of a city up to the moment; they never change, so they can be read without the session."""
+    async def _end(self, city: str) -> int:
+        """Number of the last entry of the moment; entries never change, so they can be read without the session."""
         head = await self._db["heads"].find_one({"_id": city}, session=self._session)
-        return {"city": city, "seq": {"$lte": head["seq"] if head else 0}}
+        return int(head["seq"]) if head else 0
 
     async def _read(self, collection: str, wanted: Document, order: str) -> AsyncIterator[Document]:
         cursor = self._db[collection].find(wanted, session=self._session).sort(order, ASCENDING)

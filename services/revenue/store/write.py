@@ -10,12 +10,14 @@ from bson.int64 import Int64
 from pymongo import ASCENDING, DESCENDING, InsertOne, ReplaceOne, ReturnDocument, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
-from services.revenue.domain.accrual import BookKey, BookTotals, Shift, Standing
+from services.revenue.domain import accrual
+from services.revenue.domain.accrual import Shift, Standing
 from services.revenue.domain.agreements import Agreement, Pair
-from services.revenue.domain.funds import Fund, Receipt, Spending, SpendingRequest
-from services.revenue.domain.ledger import GENESIS_HASH, Head, Link
+from services.revenue.domain.books import BookKey, BookTotals, book_of
+from services.revenue.domain.funds import Receipt, Spending, SpendingRequest
+from services.revenue.domain.ledger import GENESIS_HASH, Block, Head, Link
 from services.revenue.domain.months import first_day
-from services.revenue.domain.settlements import Account, Order, Settlement
+from services.revenue.domain.settlements import Account
 from services.revenue.errors import ReceiptUsed
 from services.revenue.ports import Party, Signatories
 from services.revenue.store.documents import (
@@ -23,23 +25,24 @@ from services.revenue.store.documents import (
     agreement_document,
     agreement_of,
     book_key_of,
-    book_totals_of,
-    fund_of,
-    link_document,
-    order_document,
-    order_of,
     pair_of,
     request_document,
     request_of,
-    settlement_document,
-    settlement_of,
     shift_document,
     shift_of,
     spending_document,
     standing_document,
     standing_of,
 )
-from services.revenue.store.payments import MongoPayments
+from services.revenue.store.lines import (
+    Books,
+    block_document,
+    book_number,
+    entry_document,
+    line_document,
+    place_of,
+)
+from services.revenue.store.settle import MongoSettlements
 from shared.contracts.envelope import Envelope
 from shared.contracts.fields import Event
 from shared.kernel.clock import end_of_month
@@ -48,13 +51,15 @@ from shared.messaging.events import EventLog
 from shared.runtime.mongo import Database, Document, Session
 
 
-class MongoLedger(MongoPayments):
+class MongoLedger(MongoSettlements):
     """One transaction's view; made anew for each attempt."""
 
     def __init__(self, db: Database, events: EventLog, session: Session) -> None:
         super().__init__(db, session)
         self._events = events
+        self._books = Books(db, session)
         self._known_shifts: set[str] = set()
+        self._numbers: dict[BookKey, int] = {}
 
     async def lock(self, cities: Collection[str]) -> dict[str, Head]:
         heads: dict[str, Head] = {}
@@ -70,14 +75,34 @@ class MongoLedger(MongoPayments):
             heads[city] = Head(city, document["seq"], document["hash"])
         return heads
 
-    async def append(self, links: Sequence[Link], heads: Collection[Head]) -> None:
-        await self._db["entries"].insert_many(
-            [link_document(link) for link in links], ordered=False, session=self._session
-        )
-        for head in heads:
+    async def append(self, links: Sequence[Link], blocks: Collection[Block]) -> None:
+        documents = [
+            line_document(link, rebate, self._numbers[book_of(link.entry)])
+            if (rebate := link.entry.rebate) is not None
+            else entry_document(link)
+            for link in links
+        ]
+        await self._db["entries"].insert_many(documents, ordered=False, session=self._session)
+        await self._db["blocks"].insert_many([block_document(block) for block in blocks], session=self._session)
+        for block in blocks:
             await self._db["heads"].update_one(
-                {"_id": head.city}, {"$set": {"seq": head.seq, "hash": head.hash}}, session=self._session
+                {"_id": block.city}, {"$set": {"seq": block.last, "hash": block.hash}}, session=self._session
             )
+
+    async def untold(self, city: str, limit: int) -> Sequence[Link]:
+        document = await self._db["told"].find_one_and_update(
+            {"_id": city},
+            {"$inc": {"turn": 1}, "$setOnInsert": {"seq": 0}},
+            upsert=True,
+            return_document=ReturnDocument.AFTER,
+            session=self._session,
+        )
+        places = {"$gt": place_of(city, document["seq"]), "$lte": place_of(city, document["seq"] + limit)}
+        cursor = self._db["entries"].find({"n": places}, session=self._session).sort("n", ASCENDING)
+        return await self._books.links(await cursor.to_list(None))
+
+    async def mark_told(self, city: str, seq: int) -> None:
+        await self._db["told"].update_one({"_id": city}, {"$set": {"seq": seq}}, session=self._session)
 
     async def publish(self, events: Sequence[Event], at: datetime) -> list[Envelope]:
         return await self._events.append(self._session, events, at)
@@ -128,9 +153,16 @@ class MongoLedger(MongoPayments):
 
     async def standing(self, shift_ids: Collection[str]) -> dict[str, Standing]:
         wanted = {"_id": {"$in": list(shift_ids)}}
-        documents = await self._db["shifts"].find(wanted, session=self._session).to_list(None)
-        self._known_shifts.update(document["_id"] for document in documents)
-        return {document["_id"]: standing_of(document) for document in documents}
+        lines = await self._db["entries"].find(wanted, session=self._session).to_list(None)
+        standing = {
+            link.entry.rebate.shift_id: one
+            for link in await self._books.links(lines)
+            if link.entry.rebate is not None and (one := accrual.standing_of(link.entry)) is not None
+        }
+        for document in await self._db["shifts"].find(wanted, session=self._session).to_list(None):
+            self._known_shifts.add(document["_id"])
+            standing[document["_id"]] = standing_of(document)
+        return standing
 
     async def bases(self, pairs: Collection[Pair], worked_months: Collection[str]) -> dict[BookKey, int]:
         cursor = self._db["books"].find(
@@ -140,7 +172,9 @@ class MongoLedger(MongoPayments):
             },
             session=self._session,
         )
-        return {book_key_of(d): d["base_fen"] for d in await cursor.to_list(None)}
+        documents = await cursor.to_list(None)
+        self._numbers |= {book_key_of(d): d["number"] for d in documents}
+        return {book_key_of(d): d["base_fen"] for d in documents}
 
     async def last_day_accrued(self, agreement_id: str) -> date | None:
         document = await self._db["books"].find_one(
@@ -167,9 +201,10 @@ class MongoLedger(MongoPayments):
             await self._db["suspense"].delete_many({"_id": {"$in": gone}}, session=self._session)
 
     async def add_to_books(self, city: str, totals: Mapping[BookKey, BookTotals]) -> None:
+        await self._number(city, totals.keys() - self._numbers.keys())
         changes: list[UpdateOne] = [
             UpdateOne(
-                {"_id": f"{key.pair.key}:{key.month}:{key.worked_month}:{key.agreement_id}"},
+                {"_id": _book_id(key)},
                 {
                     "$inc": {
                         "entries": more.entries,
@@ -179,6 +214,7 @@ class MongoLedger(MongoPayments):
                     "$max": {"last_day": more.last_day.isoformat()},
                     "$setOnInsert": {
                         "city": city,
+                        "number": self._numbers[key],
                         "pair": key.pair.key,
                         "employer_id": key.pair.employer_id,
                         "community_id": key.pair.community_id,
@@ -193,6 +229,24 @@ class MongoLedger(MongoPayments):
             for key, more in totals.items()
         ]
         await self._db["books"].bulk_write(changes, ordered=False, session=self._session)
+
+    async def _number(self, city: str, keys: Collection[BookKey]) -> None:
+        """Find the numbers of books, and give the next ones of the city to those that are new."""
+        if not keys:
+            return
+        wanted = {"_id": {"$in": [_book_id(key) for key in keys]}}
+        found = {d["_id"]: d["number"] async for d in self._db["books"].find(wanted, session=self._session)}
+        new = sorted(key for key in keys if _book_id(key) not in found)
+        self._numbers |= {key: found[_book_id(key)] for key in keys if _book_id(key) in found}
+        if new:
+            head = await self._db["heads"].find_one_and_update(
+                {"_id": city},
+                {"$inc": {"books": len(new)}},
+                return_document=ReturnDocument.AFTER,
+                session=self._session,
+            )
+            first = head["books"] - len(new) + 1
+            self._numbers |= {key: book_number(city, count) for count, key in enumerate(new, first)}
 
     async def waiting(self, pair: Pair, city: str, first: date, last: date, after: str, limit: int) -> Sequence[Shift]:
         cursor = self._db["suspense"].find(
@@ -216,117 +270,9 @@ class MongoLedger(MongoPayments):
             {"_id": agreement_id}, {"$unset": {"release_pending": ""}}, session=self._session
         )
 
-    async def earliest_open_month(self, pair: Pair, before: str) -> str | None:
-        document = await self._db["books"].find_one(
-            {"pair": pair.key, "settled": False, "month": {"$lt": before}},
-            sort=[("month", ASCENDING)],
-            session=self._session,
-        )
-        return document["month"] if document else None
-
-    async def settlement_of(self, pair: Pair, month: str) -> str | None:
-        of_month = {"employer_id": pair.employer_id, "community_id": pair.community_id, "month": month}
-        ordered = await self._db["orders"].find_one(of_month, session=self._session)
-        document = ordered or await self._db["settlements"].find_one(
-            {"pair": pair.key, "month": month, "stands": True}, session=self._session
-        )
-        return document["_id"] if document else None
-
-    async def open_books(self, pair: Pair, month: str) -> dict[BookKey, BookTotals]:
-        wanted = {"pair": pair.key, "settled": False, "month": month}
-        return {
-            book_key_of(d): book_totals_of(d)
-            for d in await self._db["books"].find(wanted, session=self._session).to_list(None)
-        }
-
     async def count_waiting(self, pair: Pair, month: str) -> int:
         wanted = {"pair": pair.key, "day": {"$lte": end_of_month(first_day(month)).isoformat()}}
         return await self._db["suspense"].count_documents(wanted, session=self._session)
-
-    async def add_order(self, order: Order) -> None:
-        await self._db["orders"].insert_one(order_document(order), session=self._session)
-        pair = order.pair
-        await self._db["accounts"].update_one(
-            {"_id": pair.key},
-            {
-                "$set": {"closing": order.month},
-                "$setOnInsert": {
-                    "city": order.city,
-                    "employer_id": pair.employer_id,
-                    "community_id": pair.community_id,
-                    "settled_through": None,
-                    "carry_fen_e4": 0,
-                },
-            },
-            upsert=True,
-            session=self._session,
-        )
-
-    async def order(self, settlement_id: str) -> Order | None:
-        document = await self._db["orders"].find_one({"_id": settlement_id}, session=self._session)
-        return order_of(document) if document else None
-
-    async def add_settlement(self, settlement: Settlement) -> None:
-        await self._db["orders"].delete_one({"_id": settlement.settlement_id}, session=self._session)
-        await self._db["settlements"].insert_one(settlement_document(settlement), session=self._session)
-        await self._move(settlement, Account(settlement.month, settlement.carry_out_fen_e4), settled=True)
-
-    async def settlement(self, settlement_id: str) -> Settlement | None:
-        document = await self._db["settlements"].find_one({"_id": settlement_id}, session=self._session)
-        return settlement_of(document) if document else None
-
-    async def settlement_before(self, pair: Pair, month: str) -> Settlement | None:
-        document = await self._db["settlements"].find_one(
-            {"pair": pair.key, "month": {"$lt": month}, "stands": True},
-            sort=[("month", DESCENDING)],
-            session=self._session,
-        )
-        return settlement_of(document) if document else None
-
-    async def reopen(self, settlement: Settlement, account: Account, reason: str) -> None:
-        await self._db["settlements"].update_one(
-            {"_id": settlement.settlement_id},
-            {"$set": {"stands": False, "reversed_at": settlement.reversed_at, "reason": reason}},
-            session=self._session,
-        )
-        await self._move(settlement, account, settled=False)
-
-    async def _move(self, settlement: Settlement, account: Account, *, settled: bool) -> None:
-        """The pair's account and the month's books, after a settlement or its reversal."""
-        pair = settlement.pair
-        await self._db["accounts"].replace_one(
-            {"_id": pair.key},
-            {
-                "city": settlement.city,
-                "employer_id": pair.employer_id,
-                "community_id": pair.community_id,
-                "settled_through": account.settled_through,
-                "carry_fen_e4": account.carry_fen_e4,
-                "closing": None,
-            },
-            upsert=True,
-            session=self._session,
-        )
-        await self._db["books"].update_many(
-            {"pair": pair.key, "month": settlement.month}, {"$set": {"settled": settled}}, session=self._session
-        )
-
-    async def fund(self, community_id: str) -> Fund | None:
-        document = await self._db["funds"].find_one({"_id": community_id}, session=self._session)
-        return fund_of(document) if document else None
-
-    async def save_fund(self, fund: Fund) -> None:
-        await self._db["funds"].replace_one(
-            {"_id": fund.community_id},
-            {
-                "city": fund.city,
-                "income_fen": fund.income_fen,
-                "spent_fen": fund.spent_fen,
-                "granted_fen": fund.granted_fen,
-            },
-            upsert=True,
-            session=self._session,
-        )
 
     async def request(self, spending_id: str) -> SpendingRequest | None:
         document = await self._db["spendings"].find_one({"_id": spending_id}, session=self._session)
@@ -354,3 +300,7 @@ class MongoLedger(MongoPayments):
     async def add_spending(self, spending: Spending) -> None:
         document = spending_document(spending)
         await self._db["spendings"].replace_one({"_id": document["_id"]}, document, session=self._session)
+
+
+def _book_id(key: BookKey) -> str:
+    return f"{key.pair.key}:{key.month}:{key.worked_month}:{key.agreement_id}"

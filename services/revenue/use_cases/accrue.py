@@ -1,16 +1,15 @@
-"""Shifts come in; entries, standing and events go out, all in the caller's transaction."""
+"""Shifts come in; entries and what stands go out, all in the caller's transaction."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from services.revenue.domain.accrual import Desk, Shift, Standing, book_totals
+from services.revenue.domain.accrual import Desk, Shift, Standing
 from services.revenue.domain.agreements import Agreement
-from services.revenue.domain.ledger import Entry, Head, Link, seal
+from services.revenue.domain.books import book_totals
+from services.revenue.domain.ledger import Block, Head, Link, seal
 from services.revenue.ports import LedgerStore
-from shared.contracts.fields import Event
-from shared.contracts.revenue import RebateAccrued
 from shared.kernel.clock import month_of
 
 RELEASE_MAX = 2_000
@@ -77,47 +76,19 @@ async def desk_for(
 
 
 async def write(desk: Desk, heads: Mapping[str, Head], *, store: LedgerStore) -> None:
-    """Save what a desk holds: entries sealed into their chains, books, standing, suspense, events."""
+    """Save what a desk holds: entries, a block for each city, books, standing, suspense.
+
+    Events follow from the entries (`tell`): to write them down here too would take longer than all the rest.
+    """
     links: list[Link] = []
-    ends: list[Head] = []
+    blocks: list[Block] = []
     for city in sorted({entry.city for entry in desk.entries}):
         entries = [entry for entry in desk.entries if entry.city == city]
-        added, end = seal(heads[city], entries)
+        added, block = seal(heads[city], entries)
         links += added
-        ends.append(end)
+        blocks.append(block)
         await store.add_to_books(city, book_totals(entries))
     if links:
-        await store.append(links, ends)
-        events: list[Event] = [accrued_event(entry) for entry in desk.entries]
-        await store.publish(events, desk.now)
+        await store.append(links, blocks)
     if desk.changed:
         await store.save_shifts({shift_id: desk.standing[shift_id] for shift_id in desk.changed}, desk.suspense)
-
-
-def accrued_event(entry: Entry) -> RebateAccrued:
-    """The event of an accrual or a reversal.
-
-    Raises:
-        ValueError: another kind of entry.
-    """
-    rebate = entry.rebate
-    if rebate is None or entry.kind not in ("accrual", "reversal"):
-        raise ValueError(f"{entry.entry_id} is no rebate")
-    return RebateAccrued(
-        entry_id=entry.entry_id,
-        kind="accrual" if entry.kind == "accrual" else "reversal",
-        shift_id=rebate.shift_id,
-        revision=rebate.revision,
-        community_id=entry.community_id,
-        employer_id=entry.pair.employer_id,
-        city=entry.city,
-        agreement_id=rebate.agreement_id,
-        agreement_version=rebate.agreement_version,
-        base_fen=rebate.base_fen,
-        rate_bp=rebate.rate_bp,
-        before_fen=rebate.before_fen,
-        amount_fen_e4=entry.amount_fen_e4,
-        month=entry.month,
-        worked_month=month_of(rebate.worked_day),
-        accrued_at=entry.posted_at,
-    )

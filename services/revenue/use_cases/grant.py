@@ -110,8 +110,8 @@ async def make_grant(command: MakeGrant, *, store: LedgerStore, now: datetime, n
         granted_on=command.granted_on,
         granted_at=now,
     )
-    links, end = seal(head, [grant_entry(grant)])
-    await store.append(links, [end])
+    links, block = seal(head, [grant_entry(grant)])
+    await store.append(links, [block])
     await store.add_grant(grant)
     await store.save_source(replace(source, given_fen=source.given_fen + grant.amount_fen))
     if grant.employer_id is None:

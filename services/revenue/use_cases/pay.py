@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from services.revenue.domain.ledger import Link, seal
+from services.revenue.domain.ledger import seal
 from services.revenue.domain.payouts import (
     Payout,
     Unusable,
@@ -87,10 +86,10 @@ async def confirm_payouts(city: str, text: str, *, store: LedgerStore, now: date
     result.paid = sum(payout.state == "paid" for payout in changed.values())
     result.failed = len(changed) - result.paid
     result.refused.sort()
-    links: Sequence[Link]
-    links, end = seal(head, [payout_entry(payout, now) for payout in changed.values() if payout.state == "paid"])
-    if links:
-        await store.append(links, [end])
+    paid = [payout_entry(payout, now) for payout in changed.values() if payout.state == "paid"]
+    if paid:
+        links, block = seal(head, paid)
+        await store.append(links, [block])
     if changed:
         await store.save_payouts(list(changed.values()))
         events: list[Event] = [_confirmed(payout, now) for payout in changed.values()]

@@ -166,8 +166,8 @@ async def settle_month(order: Order, tally: Tally, *, store: LedgerStore, now: d
         raise TotalsDiffer(f"{month} of {pair.key}: entries, base and sum are {kept} by the totals kept")
     account = (await store.accounts([pair])).get(pair, Account())
     settlement = tally.settle(order.settlement_id, order.city, pair, month, account.carry_fen_e4, now)
-    links, end = seal(head, [settlement_entry(settlement)])
-    await store.append(links, [end])
+    links, block = seal(head, [settlement_entry(settlement)])
+    await store.append(links, [block])
     await store.add_settlement(settlement)
     await _earn(pair, order.city, settlement.amount_fen, store)
     [envelope] = await store.publish([_settled(settlement)], now)
@@ -202,8 +202,8 @@ async def reverse_settlement(settlement_id: str, reason: str, *, store: LedgerSt
             f"{account.settled_through} was settled after it, with its remainder",
             Fault("settlement_id", f"the settlement of {account.settled_through} first"),
         )
-    links, end = seal(head, [reversal_entry(settlement, now)])
-    await store.append(links, [end])
+    links, block = seal(head, [reversal_entry(settlement, now)])
+    await store.append(links, [block])
     before = await store.settlement_before(pair, settlement.month)
     await store.reopen(
         replace(settlement, reversed_at=now),

@@ -22,14 +22,22 @@ async def verify_city(city: str, *, snapshot: LedgerSnapshot, on_entries: OnEntr
     """Audit one city: chain, debits and credits, running totals, settlements, statements, funds, events."""
     audit = Audit(city, await snapshot.kept(city))
     told_of: list[str] = []
+    blocks = snapshot.blocks(city)
+    block = await anext(blocks, None)
     async for link in snapshot.chain(city):
+        while block is not None and block.last < link.seq:
+            audit.close(block)
+            block = await anext(blocks, None)
         audit.read(link)
-        if link.entry.rebate is not None:
+        if link.entry.kind in ("accrual", "reversal") and link.seq <= audit.kept.told:
             told_of.append(link.entry.entry_id)
         if len(told_of) == EVENTS_TOGETHER:
             audit.read_events(told_of, await snapshot.told(told_of))
             told_of = []
             on_entries(city, audit.entries, audit.kept.head.seq)
+    while block is not None:
+        audit.close(block)
+        block = await anext(blocks, None)
     audit.read_events(told_of, await snapshot.told(told_of))
     audit.finish()
     on_entries(city, audit.entries, audit.kept.head.seq)

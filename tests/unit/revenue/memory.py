@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal
 
-from services.revenue.domain.accrual import BookKey, BookTotals, Shift, Standing
+from services.revenue.domain.accrual import Shift, Standing, standing_of
 from services.revenue.domain.agreements import Agreement, Pair
 from services.revenue.domain.audit import Kept
+from services.revenue.domain.books import BookKey, BookTotals
 from services.revenue.domain.funds import Fund, Receipt, Spending, SpendingRequest
-from services.revenue.domain.ledger import Head, Link
+from services.revenue.domain.ledger import Block, Head, Link
 from services.revenue.domain.reconciliation import Money
 from services.revenue.domain.settlements import Account, Line, Order, Settlement, line_of
 from services.revenue.ports import Party, Signatories
@@ -29,6 +30,8 @@ class MemoryLedger(MemoryPayments):
 
     heads: dict[str, Head] = field(default_factory=dict)
     links: list[Link] = field(default_factory=list)
+    sealed: list[Block] = field(default_factory=list)
+    told_through: dict[str, int] = field(default_factory=dict)
     ids: set[str] = field(default_factory=set)
     events: list[Event] = field(default_factory=list)
     parties: dict[tuple[str, str], Party] = field(default_factory=dict)
@@ -49,14 +52,22 @@ class MemoryLedger(MemoryPayments):
     async def lock(self, cities: Collection[str]) -> dict[str, Head]:
         return {city: self.heads.get(city, Head(city)) for city in cities}
 
-    async def append(self, links: Sequence[Link], heads: Collection[Head]) -> None:
+    async def append(self, links: Sequence[Link], blocks: Collection[Block]) -> None:
         for link in links:
             if link.entry.entry_id in self.ids:
                 raise AssertionError(f"posted twice: {link.entry}")
             self.ids.add(link.entry.entry_id)
             self.links.append(link)
-        for head in heads:
-            self.heads[head.city] = head
+        for block in blocks:
+            self.sealed.append(block)
+            self.heads[block.city] = block.end
+
+    async def untold(self, city: str, limit: int) -> Sequence[Link]:
+        after = self.told_through.get(city, 0)
+        return [link for link in self.links if link.entry.city == city and link.seq > after][:limit]
+
+    async def mark_told(self, city: str, seq: int) -> None:
+        self.told_through[city] = seq
 
     async def publish(self, events: Sequence[Event], at: datetime) -> list[Envelope]:
         self.events += events
@@ -82,7 +93,9 @@ class MemoryLedger(MemoryPayments):
         return {pair: self.kept_accounts[pair] for pair in pairs if pair in self.kept_accounts}
 
     async def standing(self, shift_ids: Collection[str]) -> dict[str, Standing]:
-        return {shift_id: self.shifts[shift_id] for shift_id in shift_ids if shift_id in self.shifts}
+        lines = [link.entry for link in self.links if link.entry.rebate and link.entry.rebate.shift_id in shift_ids]
+        first = {entry.rebate.shift_id: one for entry in lines if entry.rebate and (one := standing_of(entry))}
+        return first | {shift_id: self.shifts[shift_id] for shift_id in shift_ids if shift_id in self.shifts}
 
     async def bases(self, pairs: Collection[Pair], worked_months: Collection[str]) -> dict[BookKey, int]:
         return {
@@ -125,7 +138,8 @@ class MemoryLedger(MemoryPayments):
         self.pending.discard(agreement_id)
 
     async def earliest_open_month(self, pair: Pair, before: str) -> str | None:
-        months = (key.month for key in self.books if key.pair == pair and key not in self.settled_books)
+        books = (key for key in self.books if key.agreement_id and key not in self.settled_books)
+        months = (key.month for key in books if key.pair == pair)
         return min((month for month in months if month < before), default=None)
 
     async def settlement_of(self, pair: Pair, month: str) -> str | None:
@@ -141,7 +155,7 @@ class MemoryLedger(MemoryPayments):
         return {
             key: copy.copy(totals)
             for key, totals in self.books.items()
-            if (key.pair, key.month) == (pair, month) and key not in self.settled_books
+            if (key.pair, key.month) == (pair, month) and key not in self.settled_books and key.agreement_id
         }
 
     async def count_waiting(self, pair: Pair, month: str) -> int:
@@ -174,13 +188,16 @@ class MemoryLedger(MemoryPayments):
         self.settled_books -= await self._books_of(settlement)
 
     async def _books_of(self, settlement: Settlement) -> set[BookKey]:
-        return {key for key in self.books if (key.pair, key.month) == (settlement.pair, settlement.month)}
+        books = (key for key in self.books if key.agreement_id)
+        return {key for key in books if (key.pair, key.month) == (settlement.pair, settlement.month)}
 
     async def lines(self, order: Order) -> AsyncIterator[Line]:
         """What `Orders.lines` gives."""
         for link in self.links:
             entry = link.entry
-            if entry.rebate is not None and entry.pair == order.pair and entry.month == order.month:
+            if entry.rebate is None or not entry.rebate.agreement_id:
+                continue
+            if entry.pair == order.pair and entry.month == order.month:
                 yield line_of(entry), entry.rebate.base_fen, entry.amount_fen_e4
 
     async def fund(self, community_id: str) -> Fund | None:
@@ -214,6 +231,7 @@ class MemoryLedger(MemoryPayments):
             funds=dict(self.funds),
             settlements=dict(self.settlements),
             agreements=[version for versions in self.versions.values() for version in versions],
+            told=self.told_through.get(city, 0),
         )
 
     async def told(self, entry_ids: Sequence[str]) -> Sequence[str]:
@@ -223,6 +241,11 @@ class MemoryLedger(MemoryPayments):
         for link in self.links:
             if link.entry.city == city:
                 yield link
+
+    async def blocks(self, city: str) -> AsyncIterator[Block]:
+        for block in self.sealed:
+            if block.city == city:
+                yield block
 
     async def money(self, city: str) -> Money:
         kinds = ("settlement", "settlement-reversal", "payout")

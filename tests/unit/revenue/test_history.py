@@ -31,6 +31,7 @@ from services.revenue.errors import (
 from services.revenue.use_cases.accrue import accrue_shifts
 from services.revenue.use_cases.settle import SettleMonth, reverse_settlement
 from services.revenue.use_cases.sign import SignAgreement, sign_agreement
+from services.revenue.use_cases.tell import tell_entries
 from services.revenue.use_cases.verify import verify_city
 from shared.contracts.revenue import FundSpent, RebateAccrued
 from tests.unit.revenue.given import CITY, COMMUNITIES, EMPLOYERS, NOW, SIGNATORIES, ids, ledger, settled
@@ -250,19 +251,31 @@ class History(PaymentRules):
 
     @invariant()
     def nothing_is_dropped_and_nothing_stands_twice(self) -> None:
-        standing = {shift_id: known.accrued for shift_id, known in self.store.shifts.items()}
-        assert {shift_id for shift_id, accrual in standing.items() if accrual} == set(self.worth)
+        standing = done(self.store.standing(self.latest))
+        accrued = {shift_id for shift_id, known in standing.items() if known.accrued and not known.suspended}
+        assert accrued == set(self.worth)
+        assert {shift_id: known.revision for shift_id, known in standing.items()} == {
+            shift_id: shift.revision for shift_id, shift in self.latest.items()
+        }
         waiting = {
             shift_id
             for shift_id, shift in self.latest.items()
             if shift.pair and (shift.wage_fen or shift.output_fen) and self._terms_of(shift) is None
         }
         assert set(self.store.suspense) == waiting
+        held = Counter[str]()
+        for link in self.store.links:
+            for account, amount_fen_e4 in link.entry.postings:
+                held[account.split(":")[0]] += amount_fen_e4
+        least = sum(self.latest[shift_id].wage_fen for shift_id in waiting) * 500
+        assert (held["employer-suspense"], held["community-suspense"]) == (least, -least)
 
     @invariant()
     def events_say_what_the_ledger_says(self) -> None:
+        while done(tell_entries(CITY, store=self.store)):
+            pass
         told = [event for event in self.store.events if isinstance(event, RebateAccrued)]
-        posted = [link.entry for link in self.store.links if link.entry.rebate]
+        posted = [link.entry for link in self.store.links if link.entry.kind in ("accrual", "reversal")]
         assert [(event.entry_id, event.amount_fen_e4) for event in told] == [
             (entry.entry_id, entry.amount_fen_e4) for entry in posted
         ]
@@ -275,6 +288,7 @@ class History(PaymentRules):
             for posting in link.entry.postings:
                 assert posting.account.split(":")[0] in (
                     "employer-payable", "community-accrued", "community-fund", "community-spent", "community-bank",
+                    "employer-suspense", "community-suspense",
                 )  # fmt: skip
                 assert "skr-" not in posting.account
 

@@ -16,6 +16,7 @@ from services.revenue.errors import AgreementGap, AgreementInvalid, AgreementOve
 from services.revenue.use_cases.accrue import accrue_shifts
 from services.revenue.use_cases.settle import SettleMonth
 from services.revenue.use_cases.sign import sign_agreement
+from services.revenue.use_cases.tell import tell_entries
 from services.revenue.use_cases.verify import verify_city
 from shared.contracts.revenue import AgreementSigned, RebateAccrued
 from shared.kernel.money import FEN_MAX
@@ -41,6 +42,7 @@ async def test_a_base_that_crosses_tiers_has_a_line_for_each() -> None:
     store = await tiered()
     await accrue_shifts([shift(wage_fen=8_000)], store=store, now=NOW)
     await accrue_shifts([shift(shift_id="sft-" + "1" * 32, wage_fen=25_000)], store=store, now=NOW)
+    await tell_entries(CITY, store=store)
     told = [event for event in store.events if isinstance(event, RebateAccrued)]
     assert [(event.before_fen, event.base_fen, event.rate_bp) for event in told] == [
         (0, 8_000, 1000),

@@ -1,0 +1,82 @@
+"""Running totals beside the ledger: what settlements sum, and what tiers count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from typing import NamedTuple
+
+from services.revenue.domain.agreements import Pair
+from services.revenue.domain.ledger import Entry
+from shared.kernel.clock import month_of
+
+_month = lru_cache(maxsize=4096)(month_of)
+
+
+class BookKey(NamedTuple):
+    """What running totals are kept of: one month of one pair, by the month worked and the agreement.
+
+    Attributes:
+        month: that the entries are posted into; what a settlement sums, except in suspense.
+        worked_month: earlier than `month` where a shift was told or corrected late.
+        agreement_id: empty for what is in suspense.
+    """
+
+    pair: Pair
+    month: str
+    worked_month: str
+    agreement_id: str
+
+
+Volume = tuple[str, str]
+"""An agreement and a month worked: what marginal tiers count the base of."""
+
+
+@dataclass
+class BookTotals:
+    """Running totals of one book; kept beside the ledger and always equal to what the entries sum to.
+
+    Attributes:
+        last_day: latest day worked that ever stood in it.
+    """
+
+    entries: int = 0
+    base_fen: int = 0
+    sum_fen_e4: int = 0
+    last_day: date = date.min
+
+    def add(self, entry: Entry) -> None:
+        """Count one entry that is about a shift."""
+        self.entries += 1
+        self.sum_fen_e4 += entry.amount_fen_e4
+        rebate = entry.rebate
+        if rebate is not None:
+            self.base_fen += rebate.base_fen
+            if rebate.worked_day > self.last_day:
+                self.last_day = rebate.worked_day
+
+
+def book_of(entry: Entry) -> BookKey:
+    """The book that an accrual, a suspense or its reversal is counted in.
+
+    Raises:
+        ValueError: another kind of entry.
+    """
+    rebate = entry.rebate
+    if rebate is None:
+        raise ValueError(f"{entry.entry_id} is no rebate")
+    return BookKey(entry.pair, entry.month, _month(rebate.worked_day), rebate.agreement_id)
+
+
+def book_totals(entries: Sequence[Entry]) -> dict[BookKey, BookTotals]:
+    """Totals of what is about shifts, by book."""
+    totals: dict[BookKey, BookTotals] = {}
+    for entry in entries:
+        key = book_of(entry)
+        book = totals.get(key)
+        if book is None:
+            book = totals[key] = BookTotals()
+        book.add(entry)
+    return totals
