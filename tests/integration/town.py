@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from services.revenue.store import at_one_moment
+from services.revenue.use_cases.verify import verify_ledger
 from shared.contracts.envelope import Envelope
 from shared.contracts.fields import Event
 from shared.contracts.registry import CommunityRegistered, EmployerRegistered, ShiftCompleted
 from shared.kernel.ids import new_id
+from shared.runtime.mongo import Mongo
 from tests.conftest import eventually
 from tests.events import YANTAI
 from tests.integration.serving import Client
@@ -86,3 +89,10 @@ async def settle(revenue: Client, body: dict[str, Any]) -> str:
 
 async def is_settled(revenue: Client, settlement_id: str) -> bool:
     return bool((await revenue.get(f"/settlements/{settlement_id}/progress"))["state"] == "settled")
+
+
+async def healthy(mongo: Mongo) -> None:
+    """Read the whole ledger again and find nothing wrong."""
+    async with at_one_moment(mongo) as snapshot:
+        for audit in await verify_ledger(snapshot=snapshot):
+            assert audit.findings == []

@@ -130,6 +130,7 @@ def entry_document(link: Link) -> Document:
 
 
 def block_document(block: Block) -> Document:
+    """A block, by the place of its first entry."""
     return {
         "_id": place_of(block.city, block.first),
         "last": place_of(block.city, block.last),
@@ -139,6 +140,7 @@ def block_document(block: Block) -> Document:
 
 
 def block_of(document: Document) -> Block:
+    """What `block_document` was made of."""
     city = str(document["_id"] >> SEQ_BITS)
     return Block(city, seq_of(document["_id"]), seq_of(document["last"]), document["prev_hash"], document["hash"])
 

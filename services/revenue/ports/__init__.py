@@ -12,11 +12,11 @@ from services.revenue.domain.agreements import Agreement, Pair
 from services.revenue.domain.audit import Kept
 from services.revenue.domain.books import BookKey, BookTotals
 from services.revenue.domain.funds import Fund, Receipt, Spending, SpendingRequest
-from services.revenue.domain.grants import Grant, Source
+from services.revenue.domain.grants import Grant
 from services.revenue.domain.ledger import Block, Entry, Head, Link
-from services.revenue.domain.payouts import Batch, Payout
 from services.revenue.domain.reconciliation import Money
 from services.revenue.domain.settlements import Account, Line, Order, Settlement
+from services.revenue.ports.payments import PaymentReads, PaymentStore
 from shared.contracts.envelope import Envelope
 from shared.contracts.fields import Event
 from shared.kernel.errors import Fault
@@ -58,44 +58,6 @@ class Signatories:
             for party, signature in self.by_party().items()
             if signature.signed_on > today
         ]
-
-
-class PaymentStore(Protocol):
-    """What payouts and grants need, inside a transaction."""
-
-    async def outstanding(self, city: str) -> Mapping[Pair, int]:
-        """What each pair of a city was settled and not ordered, fen; ordered and failed is not ordered."""
-        ...
-
-    async def add_batch(self, batch: Batch, payouts: Sequence[Payout]) -> None: ...
-
-    async def payouts(self, payout_ids: Collection[str]) -> Mapping[str, Payout]:
-        """By id; those that do not exist are absent."""
-        ...
-
-    async def save_payouts(self, payouts: Sequence[Payout]) -> None: ...
-
-    async def source(self, source_id: str) -> Source | None: ...
-
-    async def save_source(self, source: Source) -> None: ...
-
-    async def add_grant(self, grant: Grant) -> None: ...
-
-
-class PaymentReads(Protocol):
-    """What readers ask of payouts and grants."""
-
-    async def batches(self, city: str | None, after: str, limit: int) -> list[Batch]:
-        """By id."""
-        ...
-
-    async def payouts_of(self, batch_id: str) -> list[Payout]:
-        """Of one batch, by pair, as in its file."""
-        ...
-
-    async def sources(self, city: str | None, after: str, limit: int) -> list[Source]:
-        """By id."""
-        ...
 
 
 class LedgerStore(PaymentStore, Protocol):
