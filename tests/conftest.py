@@ -61,17 +61,18 @@ async def mongo(settings: Settings) -> AsyncIterator[Mongo]:
 
 @pytest.fixture
 def fresh_broker(engines: Engines) -> Engines:
-    """The broker, started anew and empty; one that the environment names has its topics removed instead."""
-    if KAFKA_VARIABLE in os.environ:
-        asyncio.run(_remove_topics(engines.urls.kafka))
-    else:
-        engines.kill_broker()
-        engines.start_broker()
+    """The broker, empty."""
+    asyncio.run(empty_broker(engines))
     return engines
 
 
-async def _remove_topics(kafka: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+async def empty_broker(engines: Engines) -> None:
+    """Start the broker anew and empty; one that the environment names has its topics removed instead."""
+    if KAFKA_VARIABLE not in os.environ:
+        engines.kill_broker()
+        engines.start_broker()
+        return
+    admin = AIOKafkaAdminClient(bootstrap_servers=engines.urls.kafka)
     await admin.start()
     try:
         while left := [name for name in await admin.list_topics() if not name.startswith("__")]:

@@ -40,7 +40,7 @@ APPLY = {
 
 db = sqlite3.connect(FILE)
 db.executescript(SCHEMA)
-broker = KafkaBroker(BROKERS, logger=None)  # it would log every message twice
+broker = KafkaBroker(BROKERS.split(","), logger=None)  # it would log every message twice
 
 
 async def raw(message):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -16,6 +17,9 @@ from shared.messaging.connection import Connection
 
 REQUEST_TIMEOUT_MS = 10_000
 """A broker that takes longer is not there."""
+
+TOPIC_PAUSE_S = 0.1
+"""Pause before a broker is asked again for topics that were just made."""
 
 
 class TopicsInUse(LocalRunError):
@@ -59,7 +63,13 @@ async def _ensure(broker: Connection, names: Sequence[str]) -> None:
             for _name, code, *_message in made.topic_errors:
                 if code not in (0, TopicAlreadyExistsError.errno):
                     raise for_code(code)
-        for topic in await admin.describe_topics(list(names)):
+        topics = await admin.describe_topics(list(names))
+        deadline = time.monotonic() + REQUEST_TIMEOUT_MS / 1000
+        # Brokers of a cluster hear of a new topic one after another, and who has not does not know it yet.
+        while missing and any(topic["error_code"] for topic in topics) and time.monotonic() < deadline:
+            await asyncio.sleep(TOPIC_PAUSE_S)
+            topics = await admin.describe_topics(list(names))
+        for topic in topics:
             # A broker that makes topics by itself, as the embedded one does, made it for a consumer that came first.
             if len(topic["partitions"]) < PARTITIONS:
                 raise TopicsInUse(

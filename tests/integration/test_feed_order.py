@@ -70,7 +70,10 @@ async def read_until(feed: Feed, done: asyncio.Event, dice: random.Random) -> li
     place: Place = START
     while True:
         was_done = done.is_set()
-        await feed.number()
+        try:
+            await feed.number()
+        except StoreUnavailable:  # too many others number at once: a reader comes again, as it is told to
+            continue
         page = await feed.page(TOPIC, place, dice.choice([1, 2, 7, 500]))
         if not page and was_done:
             return records

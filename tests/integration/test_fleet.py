@@ -85,7 +85,7 @@ def test_service_that_ends_shows_the_end_of_its_log_and_stops_the_others(tmp_pat
 
 def test_service_that_is_never_ready_is_an_error_with_its_last_answer(tmp_path: Path) -> None:
     with pytest.raises(ServiceStartFailed, match=r"slow on port \d+ was not ready in time \(last answer: 503\)"):
-        Fleet.start(URLS, log_dir=tmp_path, services=["slow"], command=stand_in, start_timeout_s=1)
+        Fleet.start(URLS, log_dir=tmp_path, services=["slow"], command=stand_in, start_timeout_s=5)
 
 
 def test_service_that_does_not_stop_is_killed_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -17,7 +17,7 @@ from shared.contracts.fields import Event
 from shared.kernel.ids import new_id
 from shared.runtime.mongo import Mongo
 from shared.runtime.settings import Settings
-from tests.conftest import settings_in
+from tests.conftest import empty_broker, settings_in
 from tests.integration.test_matching_service import Get, running, send, told
 from tests.unit.matching.wire import AT, id_of, post_opened, seeker_registered
 
@@ -32,8 +32,7 @@ Matching = tuple[Settings, Get]
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def matching(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Matching]:
     """The service on a broker of its own; its start takes longer than all tests of it."""
-    engines.kill_broker()
-    engines.start_broker()
+    await empty_broker(engines)
     with pytest.MonkeyPatch.context() as patched:
         settings = settings_in(tmp_path_factory.mktemp("matching"), engines, patched)
         async with running(settings) as (_, get):
