@@ -10,14 +10,22 @@ import math
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
-from aiokafka import AIOKafkaProducer
+import httpx
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from pymongo import MongoClient
 
 from deploy.monitoring.pages import DASHBOARDS
+from mamapost.scenario.yantai.facts import CITY
 from tests.architecture.source import ROOT
 from tests.contract.test_alerts import FENCE, RUNBOOKS
 from tests.monitoring.conftest import Watched
+
+ASKERS = 40
+"""Requests that fail at once: more than one in a hundred of all that the test makes."""
 
 RANGE = "5m"
 """What Grafana's rate interval stands for here: the whole run."""
@@ -104,6 +112,62 @@ def test_a_service_that_is_killed_raises_service_down(watched: Watched) -> None:
     watched.wait(lambda: "ServiceDown" not in watched.firing(), "ServiceDown is over")
 
 
-def test_a_lost_broker_raises_bus_disconnected(watched: Watched) -> None:
+def test_reading_many_persons_is_told(watched: Watched) -> None:
+    with registry(watched) as http:
+        seekers = http.get("/seekers", params={"city": CITY}).json()["items"]
+        for number in range(250):
+            answer = http.get(f"/seekers/{seekers[number % len(seekers)]['seeker_id']}/person")
+            assert answer.status_code == 200, answer.text
+    watched.wait(lambda: "PersonsReadOften" in watched.firing(), "PersonsReadOften fires")
+
+
+def test_a_line_changed_by_hand_is_found_by_verification_and_reconciliation(watched: Watched) -> None:
+    assert not {"LedgerWrong", "ShiftsDiffer"} & watched.firing()
+    client: MongoClient[dict[str, Any]] = MongoClient(watched.local.engines.urls.mongo)
+    changed = client["mamapost_revenue"]["entries"].update_one(
+        {"rebate": {"$exists": True}}, {"$inc": {"rebate.base_fen": 100}}
+    )
+    client.close()
+    assert changed.modified_count == 1
+    watched.wait(lambda: watched.firing() >= {"LedgerWrong", "ShiftsDiffer"}, "LedgerWrong and ShiftsDiffer fire")
+
+
+def test_a_lost_database_raises_http_errors_and_failing_batches(watched: Watched) -> None:
+    assert not {"HttpErrors", "BatchesFail"} & watched.firing()
+    watched.local.engines.kill_store()
+    try:
+        asyncio.run(publish_again(watched))
+        with registry(watched) as http, ThreadPoolExecutor(ASKERS) as askers:
+            # Each waits some seconds for a primary, then says that there is none.
+            asked = [askers.submit(http.get, "/seekers", params={"city": CITY}) for _ in range(ASKERS)]
+            assert {answer.result().status_code for answer in asked} == {503}
+        watched.wait(lambda: watched.firing() >= {"HttpErrors", "BatchesFail"}, "HttpErrors and BatchesFail fire")
+    finally:
+        watched.local.engines.start_store()
+
+
+def test_a_lost_broker_raises_bus_disconnected_and_events_not_published(watched: Watched) -> None:
+    assert not {"BusDisconnected", "EventsNotPublished"} & watched.firing()
     watched.local.engines.kill_broker()
+    with registry(watched) as http:
+        body = {"city": CITY, "kind": "enterprise", "name": "海味食品"}
+        answer = http.post("/employers", json=body, headers={"Idempotency-Key": "while-the-bus-is-gone"})
+        assert answer.status_code == 201, answer.text
     watched.wait(lambda: "BusDisconnected" in watched.firing(), "BusDisconnected fires")
+    watched.wait(lambda: "EventsNotPublished" in watched.firing(), "EventsNotPublished fires", timeout_s=90)
+
+
+def registry(watched: Watched) -> httpx.Client:
+    headers = {"Authorization": f"Bearer {watched.local.token}"}
+    return httpx.Client(base_url=watched.local.urls["registry"], headers=headers, timeout=30, trust_env=False)
+
+
+async def publish_again(watched: Watched) -> None:
+    """Send an event that was consumed once more, as a relay that died before its note would."""
+    kafka = watched.local.engines.urls.kafka
+    async with AIOKafkaConsumer("shift-completed", bootstrap_servers=kafka, auto_offset_reset="earliest") as consumer:
+        known = await consumer.getone()
+    async with AIOKafkaProducer(bootstrap_servers=kafka) as producer:
+        await producer.send_and_wait(
+            known.topic, known.value, key=known.key, partition=known.partition, headers=list(known.headers)
+        )
