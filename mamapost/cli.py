@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.local.errors import LocalRunError
+from mamapost.backup.command import backup, restore
 from mamapost.chaos.options import ChaosOptions, EngineKind
 from mamapost.contracts.command import app as contracts
 from mamapost.dlq.command import app as dlq
@@ -273,6 +274,10 @@ def ledger_reconcile(
     show(done, as_json=as_json)
     if done.report.differences:
         raise typer.Exit(1)
+
+
+app.command()(backup)
+app.command()(restore)
 
 
 @app.command()

@@ -1,0 +1,1 @@
+"""A city out of the databases into a file, and back."""
