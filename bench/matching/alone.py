@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.matching.check import check_engine, check_facts, check_oracle
-from bench.matching.goals import Figures, Size
+from bench.matching.goals import Figures, Size, aligned
 from bench.matching.kernel import PAIRS_MAX, PAIRS_QUICK, c_kernel
-from bench.matching.play import PIECE, Play
+from bench.matching.play import PIECE, Play, Spent
 from bench.matching.scan import numpy_scan
 from bench.matching.show import say, step
 from bench.matching.worker import go, heard, started
@@ -61,6 +61,7 @@ def engine(figures: Figures, size: Size, seed: int, scale: Scale) -> Play:
         figures.compare("engine", size.name, "NumPy scan", numpy_scan(before, stream, scale.reference_s))
         say(f"{size.name}: engine round {number + 1} of {scale.rounds}: {rate:,.0f} events/s")
     figures.compare("engine", size.name, "compiled part alone", play.kernel_round(min(PIECE, scale.round_events)))
+    _show_profile(size, play.profile(min(PIECE, scale.round_events)))
     with step(f"{size.name}: the reference in C"):
         kernel = c_kernel(before, stream, scale.reference_s, PAIRS_MAX if scale.rounds > 2 else PAIRS_QUICK)
     if isinstance(kernel, str):
@@ -76,6 +77,19 @@ def engine(figures: Figures, size: Size, seed: int, scale: Scale) -> Play:
     say(f"{size.name}: {compared:,} lists equal NumPy's, {pure} judged by the pure function")
     play.kept.clear()
     return play
+
+
+def _show_profile(size: Size, spent: dict[str, Spent]) -> None:
+    """Where the time of the mix goes, by kind of event."""
+    events, seconds = sum(one.events for one in spent.values()), sum(one.seconds for one in spent.values())
+    lines = [["event", "of the mix", "µs each", "compiled", "of the time"]]
+    for kind, one in sorted(spent.items(), key=lambda item: -item[1].seconds):
+        each, compiled = 1e6 * one.seconds / one.events, 1e6 * one.compiled_s / one.events
+        shares = [f"{part:.0%}" for part in (one.events / events, one.seconds / seconds)]
+        lines.append([kind, shares[0], f"{each:.1f}", f"{compiled:.1f}", shares[1]])
+    say(f"{size.name}: where the time goes, each kind given to the engine by itself")
+    for line in aligned(lines, right=(1, 2, 3, 4)).splitlines():
+        say(line)
 
 
 @contextlib.contextmanager

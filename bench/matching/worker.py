@@ -44,14 +44,17 @@ def warm(seed: int) -> None:
 
 
 def memory(size: Size, seed: int) -> None:
-    """Say by how much the process grows when a city is given to an engine."""
+    """Say by how much the process grows when a city is given to an engine, in batches as they are polled.
+
+    Of a larger batch the few objects that stay would keep the memory of all of them from being given back.
+    """
     warm(seed)
     play = Play(size, seed)
-    for facts in city_facts(play.city):
-        del facts  # the objects of one chunk: what they leave behind in the allocator is not the engine's
+    for facts in city_facts(play.city, BATCH):
+        del facts  # what the objects of a batch leave behind in the allocator is not the engine's
     before = rss_bytes()
     engine = Engine(AT)
-    for facts in city_facts(play.city):
+    for facts in city_facts(play.city, BATCH):
         engine.apply(facts)
         del facts
     _say({"bytes": rss_bytes() - before, "seekers": size.seekers})
