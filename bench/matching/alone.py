@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bench.matching.check import check_engine, check_facts, check_oracle
@@ -27,6 +27,7 @@ class Scale:
         posts, seekers: lists that are compared with NumPy's, at most; by size.
         pure: lists that the pure function judges.
         reads, probes: requests of a round of reading, and commands of a round of freshness.
+        service_rounds: of the whole service, at most: one of freshness takes seconds, as does a restart.
     """
 
     rounds: int
@@ -38,10 +39,22 @@ class Scale:
     pure: int
     reads: int = 3_000
     probes: int = 300
+    service_rounds: int = 3
 
 
-def engine(figures: Figures, size: Size, seed: int, scale: Scale) -> Play:
+def engine(
+    figures: Figures,
+    size: Size,
+    seed: int,
+    scale: Scale,
+    beside: contextlib.AbstractContextManager[None],
+    load: Callable[[Play], float] = Play.load,
+) -> Play:
     """Rate of the engine on the mix; then its lists on both sides against NumPy's and the pure function's.
+
+    Args:
+        beside: goes on while the engine is loaded, which is not measured.
+        load: gives a city to a new engine, and says in how many seconds.
 
     Raises:
         ListsDiffer
@@ -49,11 +62,9 @@ def engine(figures: Figures, size: Size, seed: int, scale: Scale) -> Play:
     say(f"{size.name}: drawing a city of {size.seekers:,} seekers and {size.posts:,} posts")
     play = Play(size, seed, keep=size.name == "12k")
     before = play.city.copy()
-    with step(f"{size.name}: loading the engine"):
-        loaded_s = play.load()
-    entities = size.seekers + size.posts + len(before.placements) + len(before.shifts)
-    say(f"{size.name}: {entities:,} facts in {loaded_s:.1f} s ({entities / loaded_s:,.0f}/s)")
-    stream, facts = play.draw()
+    with beside, step(f"{size.name}: loading the engine"):
+        load(play)
+    stream, facts = play.draw(min(PIECE, scale.round_events))
     play.apply(facts)  # as a warm-up: code that has not run yet is compiled or loaded
     for number in range(scale.rounds):
         rate = play.round(scale.round_s, scale.round_events)
