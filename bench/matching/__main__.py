@@ -57,9 +57,8 @@ def main() -> None:
     chosen = {name: QUICK_SCALE[name] if arguments.quick else FULL_SCALE[name] for name in arguments.sizes}
     if arguments.rounds:
         chosen = {name: _with_rounds(scale, arguments.rounds) for name, scale in chosen.items()}
-    if arguments.quick and "engine" in arguments.only:
-        for name in arguments.sizes[1:]:
-            kept.prepare(SIZES[name], arguments.seed)
+    if arguments.quick:
+        _set_up(arguments)
     figures = Figures()
     try:
         for name, scale in chosen.items():
@@ -74,6 +73,17 @@ def main() -> None:
             figures.write(arguments.json)
         if arguments.markdown is not None:
             arguments.markdown.write_text(figures.markdown())
+
+
+def _set_up(arguments: argparse.Namespace) -> None:
+    """Make the files of the cities that a quick run takes from disk."""
+    smallest, *larger = arguments.sizes
+    if "shards" in arguments.only:
+        for seed in (arguments.seed, arguments.seed + 1):
+            kept.prepare(SIZES[smallest], seed)
+    if "engine" in arguments.only:
+        for name in larger:
+            kept.prepare(SIZES[name], arguments.seed)
 
 
 def _measure(figures: Figures, size: Size, arguments: argparse.Namespace, scale: Scale) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bench.matching import kept
 from bench.matching.goals import SIZES, Size
 from bench.matching.play import BATCH, PIECE, Play
 from bench.matching.speak import city_facts
@@ -62,10 +63,11 @@ def memory(size: Size, seed: int) -> None:
 
 
 def rate(size: Size, seed: int, events: int, times: int) -> None:
-    """Load a city and draw the mix; then, for each line that comes, apply so many events and say how long it took."""
+    """Load a city, from its file if it is kept, and draw the mix; then, for each line that comes, apply so many events
+    and say how long it took."""
     warm(seed)
     play = Play(size, seed)
-    play.load()
+    kept.load(play)
     play.apply(play.draw(BATCH)[1])
     drawn = [[play.draw(min(PIECE, events - at))[1] for at in range(0, events, PIECE)] for _ in range(times)]
     gc.collect()
