@@ -9,7 +9,8 @@ generation does no harm.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from aiokafka import AIOKafkaProducer
@@ -150,12 +151,7 @@ class Relay:
         """Send one batch in order, await the acknowledgements, note them. Returns how many there were."""
         state = await self._state.find_one({"_id": "broker"})
         generation: int = state["generation"] if state else 1
-        batch: list[Document] = await (
-            self._events.collection.find({"published": {"$lt": generation}})
-            .sort([("published", -1), ("at", 1), ("version", 1)])
-            .limit(self._batch_max)
-            .to_list(self._batch_max)
-        )
+        batch = await self._next(generation)
         if not batch:
             return 0
         await publish(producer, map(message_of, batch))
@@ -168,6 +164,51 @@ class Relay:
         for event in batch:
             metrics.RELAY_DELAY_SECONDS.observe(max((now - event["at"]).total_seconds(), 0))
         return len(batch)
+
+    async def _next(self, generation: int) -> list[Document]:
+        """The events to publish next: oldest first, the versions of each entity in order."""
+        batch: list[Document] = await (
+            self._events.collection.find({"published": {"$lt": generation}})
+            .sort([("published", -1), ("at", 1), ("version", 1)])
+            .limit(self._batch_max)
+            .to_list(self._batch_max)
+        )
+        if len(batch) == self._batch_max:
+            batch = await self._left_out(batch, generation) + batch
+        return in_order(batch)
+
+    async def _left_out(self, batch: Sequence[Document], generation: int) -> list[Document]:
+        """Earlier versions of what is in a full batch: an instance whose clock was ahead wrote them."""
+        latest: dict[tuple[str, str], int] = {}
+        for event in batch:
+            entity = (event["topic"], event["entity_id"])
+            latest[entity] = max(latest.get(entity, 0), event["version"])
+        earlier = [
+            {"topic": topic, "entity_id": entity_id, "version": {"$lt": version}}
+            for (topic, entity_id), version in latest.items()
+            if version > 1
+        ]
+        if not earlier:
+            return []
+        unpublished = {"$or": earlier, "published": {"$lt": generation}, "_id": {"$nin": [one["_id"] for one in batch]}}
+        found: list[Document] = await self._events.collection.find(unpublished).to_list(None)
+        return found
+
+
+def in_order(batch: Sequence[Document]) -> list[Document]:
+    """The same events in the same places, but where an entity has several, its versions ascend.
+
+    Time alone does not order them: the instances that wrote them may disagree on what time it is.
+    """
+    places: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    for place, event in enumerate(batch):
+        places[event["topic"], event["entity_id"]].append(place)
+    ordered = list(batch)
+    for own in places.values():
+        versions = sorted((batch[place] for place in own), key=lambda event: int(event["version"]))
+        for place, event in zip(own, versions, strict=True):
+            ordered[place] = event
+    return ordered
 
 
 def own_topics(service: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -72,10 +73,10 @@ async def is_up(bus: Bus) -> None:
     await eventually(lambda: bus.state == "up", "the bus is up")
 
 
-async def append(mongo: Mongo, events: Sequence[Event]) -> list[Envelope]:
+async def append(mongo: Mongo, events: Sequence[Event], at: datetime = NOW) -> list[Envelope]:
     log = EventLog(mongo.db, "registry")
     await log.ensure_indexes()
-    return await mongo.transaction(lambda session: log.append(session, events, NOW))
+    return await mongo.transaction(lambda session: log.append(session, events, at))
 
 
 async def read_all(settings: Settings, topic: str, partitions: int = PARTITIONS) -> list[Any]:
@@ -153,6 +154,21 @@ async def test_versions_of_an_entity_arrive_in_order(fresh_broker: Engines, sett
         await eventually(lambda: published(mongo, 30), "all are published")
     versions = [orjson.loads(record.value)["version"] for record in await read_all(settings, TOPIC)]
     assert versions == list(range(1, 31))
+
+
+@pytest.mark.parametrize("batch_max", [2, 5, 1000])
+async def test_versions_arrive_in_order_whatever_the_clocks_of_instances_say(
+    batch_max: int, fresh_broker: Engines, settings: Settings, mongo: Mongo
+) -> None:
+    seeker_ids = [new_id("seeker") for _ in range(3)]
+    for version in range(1, 8):
+        events = [seeker_registered(seeker_id=seeker_id, version=version) for seeker_id in seeker_ids]
+        await append(mongo, events, NOW - timedelta(minutes=version))
+    async with running(settings.model_copy(update={"relay_batch_max": batch_max}), mongo, "registry", None):
+        await eventually(lambda: published(mongo, 21), "all are published")
+    found = [orjson.loads(record.value) for record in await read_all(settings, TOPIC)]
+    for seeker_id in seeker_ids:
+        assert [event["version"] for event in found if event["seeker_id"] == seeker_id] == list(range(1, 8))
 
 
 async def test_a_lost_broker_is_refilled_and_its_consumers_read_it_again(
