@@ -126,7 +126,7 @@ class Mongo:
                     if isinstance(error, ServerSelectionTimeoutError):
                         raise unavailable(error) from error
                     continue
-                if isinstance(error, ConnectionFailure):
+                if is_unavailable(error):
                     raise unavailable(error) from error
                 raise
         raise StoreUnavailable(f"conflicts in {TRANSACTION_ATTEMPTS} attempts") from last
@@ -170,10 +170,19 @@ _SNAPSHOT_GONE = (239, 246)
 """`SnapshotTooOld` and `SnapshotUnavailable`: a long read outlived the moment that it reads; a new one may succeed."""
 
 
+_CHANGING = frozenset({6, 7, 64, 89, 91, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
+"""What servers answer while another one is elected, or one shuts down: HostUnreachable, HostNotFound,
+WriteConcernFailed, NetworkTimeout, ShutdownInProgress, ReadConcernMajorityNotAvailableYet, PrimarySteppedDown,
+ExceededTimeLimit, SocketException, NotWritablePrimary, InterruptedAtShutdown, InterruptedDueToReplStateChange,
+NotPrimaryNoSecondaryOk, NotPrimaryOrSecondary. The driver raises some of them not as a lost connection but as a write
+that no majority acknowledged; it may have been stored all the same."""
+
+
 def is_unavailable(error: BaseException) -> bool:
     """Whether a driver error means that the database is gone for now, not that the statement was wrong."""
     if isinstance(error, AutoReconnect | NetworkTimeout | ConnectionFailure | ServerSelectionTimeoutError):
         return True
     if not isinstance(error, OperationFailure):
         return False
-    return error.code in _SNAPSHOT_GONE or error.has_error_label("TransientTransactionError")
+    labels = ("TransientTransactionError", "RetryableWriteError")
+    return error.code in _CHANGING or error.code in _SNAPSHOT_GONE or any(map(error.has_error_label, labels))
