@@ -100,9 +100,10 @@ dashboards: $(STAMP) ## write Grafana's dashboards anew from deploy/monitoring
 manifests: $(STAMP) ## write the Kubernetes manifests and Kafka's ACLs anew from deploy/kubernetes
 	@$(BIN)/python -m deploy.kubernetes --write
 
-# What no Python package holds: Apache Kafka from Maven, Prometheus from Debian. Only cluster and monitoring need it.
+# What no Python package holds: Apache Kafka from Maven, Prometheus and libfaketime from Debian. Only cluster, chaos and
+# monitoring need it.
 .PHONY: parts
-parts: ## fetch Apache Kafka (Maven) and Prometheus (Debian package, not installed) to var/parts
+parts: ## fetch Apache Kafka (Maven), Prometheus and libfaketime (Debian packages, not installed) to var/parts
 	@sh deploy/parts.sh
 
 .PHONY: cluster

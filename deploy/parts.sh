@@ -1,5 +1,5 @@
 #!/bin/sh
-# Fetches what no Python package holds to var/parts: Apache Kafka (Maven) and Prometheus (Debian). Installs nothing.
+# Fetches what no Python package holds to var/parts: Apache Kafka (Maven), Prometheus and libfaketime (Debian). Installs nothing.
 # Each part on its own: what cannot be had is told, and only what needs it is skipped. Exit code 0 if one could be had.
 cd "$(dirname "$0")/.." || exit 1
 parts=$PWD/var/parts
@@ -19,19 +19,23 @@ else
     echo "kafka: skipped, Maven could not fetch it ($parts/maven.log)"
 fi
 
-if [ -x "$parts/prometheus/usr/bin/prometheus" ]; then
-    echo "prometheus: there"; had=1
-elif ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg >/dev/null 2>&1; then
-    echo "prometheus: skipped, this is no Debian"
-else
+# package NAME FILE PACKAGE: unpacks a Debian package to $parts/NAME, if its file is not there yet.
+package() {
+    if ls "$parts/$1"/$2 >/dev/null 2>&1; then
+        echo "$1: there"; had=1; return
+    elif ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg >/dev/null 2>&1; then
+        echo "$1: skipped, this is no Debian"; return
+    fi
     folder=$(mktemp -d)
     # A machine that has never looked for packages has no list of them yet; only root may fetch one.
-    if (cd "$folder" && { apt-get download prometheus || { apt-get update && apt-get download prometheus; }; }) \
-            >"$parts/apt.log" 2>&1 && dpkg -x "$folder"/prometheus_*.deb "$parts/prometheus"; then
-        echo "prometheus: unpacked, $("$parts/prometheus/usr/bin/prometheus" --version 2>&1 | head -1)"; had=1
+    if (cd "$folder" && { apt-get download "$3" || { apt-get update && apt-get download "$3"; }; }) \
+            >"$parts/apt.log" 2>&1 && dpkg -x "$folder/$3"_*.deb "$parts/$1"; then
+        echo "$1: unpacked"; had=1
     else
-        echo "prometheus: skipped, apt-get could not fetch it ($parts/apt.log)"
+        echo "$1: skipped, apt-get could not fetch it ($parts/apt.log)"
     fi
     rm -rf "$folder"
-fi
+}
+package prometheus usr/bin/prometheus prometheus
+package faketime 'usr/lib/*/faketime/libfaketime.so.1' libfaketime
 [ $had = 1 ]

@@ -49,6 +49,11 @@ def _direct(port: int) -> int:
     return port
 
 
+def has_parts(parts: Path = KAFKA_PARTS) -> bool:
+    """Whether `make parts` has fetched Apache Kafka."""
+    return any(parts.absolute().glob("kafka_*.jar"))
+
+
 class Cluster:
     """Three brokers and three mongod. Use `with Cluster.start(...) as cluster:`."""
 
@@ -83,7 +88,7 @@ class Cluster:
         """
         java = _java()
         jars = parts.absolute()
-        if not any(jars.glob("kafka_*.jar")):
+        if not has_parts(parts):
             raise EngineMissing(f"there is no Apache Kafka in {jars}: run `make parts` (needs Maven)")
         data_dir = data_dir.absolute()
         data_dir.mkdir(parents=True, exist_ok=True)

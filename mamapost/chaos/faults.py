@@ -9,8 +9,13 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Final
 
+from aiokafka.errors import KafkaError
+from pymongo.errors import PyMongoError
+
+from deploy.local.errors import LocalRunError
 from deploy.local.fleet import SERVICES
-from mamapost.chaos import messages
+from deploy.local.process import Deadline
+from mamapost.chaos import leaders, messages, stepped
 from mamapost.chaos.history import FaultBegan, FaultEnded, History
 from mamapost.chaos.plan import Fault, Kind, Timeline
 from mamapost.chaos.recorder import Recorder
@@ -20,8 +25,23 @@ from mamapost.scenario.dice import Dice
 TOPICS: Final = "topics"
 """Target of faults that put messages on topics."""
 
+MESSAGE_KINDS: Final[tuple[Kind, ...]] = ("duplicate", "reorder", "poison")
+
+FULL_DISK_BYTES: Final = 1
+"""No file may grow beyond this: every write of a broker fails, as with a disk that is full."""
+
+DELAY_MS: Final = (20, 400)
+"""What a slow network adds each way: from another city to another continent and back."""
+
+CLOCK_STEP_S: Final = (30, 3600)
+"""How far a clock is stepped, forwards or backwards: beyond every lease, within the day."""
+
+LEADER_TIMEOUT_S: Final = 60.0
+"""How long an election is asked for while nobody answers."""
+
 SERVICE_PAUSE_S: Final = (10, 40)
 ENGINE_PAUSE_S: Final = (12, 40)
+NETWORK_PAUSE_S: Final = (10, 30)
 MESSAGES_PAUSE_S: Final = (5, 20)
 """Time between two faults of a service, of a kind of engine, and of messages: short enough that several are under way
 at most times, long enough that commands get through in between."""
@@ -33,11 +53,18 @@ def timelines(world: World) -> list[Timeline]:
     for service in SERVICES:
         instances = world.instances(service)
         kinds: dict[Kind, Sequence[str]] = {"kill": instances, "pause": instances, "restart": [service]}
+        if world.clocks:
+            kinds["clock"] = instances
         found.append(Timeline(service, kinds, SERVICE_PAUSE_S))
-    for name, nodes in (("brokers", world.brokers), ("stores", world.stores)):
-        found.append(Timeline(name, {"kill": nodes, "pause": nodes}, ENGINE_PAUSE_S))
-    kinds = {"duplicate": [TOPICS], "reorder": [TOPICS], "poison": [TOPICS]}
-    found.append(Timeline("messages", kinds, MESSAGES_PAUSE_S))
+    brokers: dict[Kind, Sequence[str]] = {"kill": world.brokers, "pause": world.brokers}
+    stores: dict[Kind, Sequence[str]] = {"kill": world.stores, "pause": world.stores}
+    if world.cluster is not None:
+        brokers |= {"restart": ["brokers"], "leader": world.brokers, "disk-full": world.brokers, "wipe": ["brokers"]}
+        stores |= {"restart": ["stores"], "leader": ["stores"]}
+    found += [Timeline("brokers", brokers, ENGINE_PAUSE_S), Timeline("stores", stores, ENGINE_PAUSE_S)]
+    if world.network is not None:
+        found.append(Timeline("network", {"slow": [*world.brokers, *world.stores]}, NETWORK_PAUSE_S))
+    found.append(Timeline("messages", dict.fromkeys(MESSAGE_KINDS, (TOPICS,)), MESSAGES_PAUSE_S))
     return found
 
 
@@ -48,6 +75,7 @@ class Injector:
     Attributes:
         active: what is under way now, in words.
         injected: faults that were begun.
+        failures: what did not come back, in words.
     """
 
     world: World
@@ -55,13 +83,15 @@ class Injector:
     history: History
     seed: int
     injected: list[Fault] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
     active: dict[int, str] = field(default_factory=dict)
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
 
-    async def run(self, faults: Sequence[Fault], tell: Callable[[], None]) -> None:
-        """Carry out all of them; returns when the last one is undone.
+    async def run(self, faults: Sequence[Fault], duration_s: float, tell: Callable[[], None]) -> None:
+        """Carry out those whose time comes before the end; returns when the last one is undone.
 
         Args:
+            duration_s: a fault that had to wait for its part until then is left out.
             tell: called whenever a fault begins or ends.
         """
         started = time.monotonic()
@@ -71,11 +101,16 @@ class Injector:
             async with AsyncExitStack() as stack:
                 for name in sorted(self._touched(fault)):
                     await stack.enter_async_context(self._locks.setdefault(name, asyncio.Lock()))
+                if time.monotonic() - started > duration_s:
+                    return
                 self.history.note(FaultBegan(self.history.now_s, fault.number, fault.kind, fault.target))
                 self.injected.append(fault)
                 self.active[fault.number] = f"{fault.kind} {fault.target}"
                 tell()
-                await self._do(fault)
+                try:
+                    await self._do(fault)
+                except LocalRunError as error:
+                    self.failures.append(f"after {fault.kind} of {fault.target}: {error}")
                 self.history.note(FaultEnded(self.history.now_s, fault.number))
                 del self.active[fault.number]
                 tell()
@@ -85,17 +120,18 @@ class Injector:
                 group.create_task(one(fault))
 
     def _touched(self, fault: Fault) -> set[str]:
-        """Parts that nothing else may be done to meanwhile."""
-        if fault.kind == "restart":
-            return set(self.world.instances(fault.target))
+        """What nothing else may be done to meanwhile: parts, or something about a part."""
+        if fault.kind in ("slow", "clock"):
+            return {f"{fault.kind} {fault.target}"}
         if fault.target == TOPICS and not self.world.keeps_messages:
-            return {
-                TOPICS,
-                *self.world.brokers,
-            }  # one that comes back empty would make a topic of a message, its own way
-        return {fault.target}
+            # The embedded broker makes a topic of a message that comes before its owner has created it.
+            return {TOPICS, *self.world.brokers}
+        if fault.kind == "leader":
+            return set(self.world.brokers if fault.target in self.world.brokers else self.world.stores)
+        return set(self.world.members(fault.target))
 
     async def _do(self, fault: Fault) -> None:
+        dice = Dice("chaos-fault", self.seed, fault.number)
         match fault.kind:
             case "kill":
                 await self._kill(fault)
@@ -107,25 +143,79 @@ class Injector:
                 finally:
                     part.resume()
             case "restart":
-                for name in self.world.instances(fault.target):
-                    part = self.world.parts[name]
-                    await asyncio.to_thread(part.stop)
-                    await asyncio.to_thread(part.start)
-                    await asyncio.to_thread(part.wait_ready)
+                for name in self.world.members(fault.target):
+                    await asyncio.to_thread(self.world.parts[name].stop)
+                    await self._start([name])
+            case "leader":
+                await self._move_leaders(fault.target)
+            case "disk-full":
+                await asyncio.to_thread(self.world.node(fault.target).limit_files, FULL_DISK_BYTES)
+                await asyncio.sleep(fault.lasts_s)
+                await asyncio.to_thread(self.world.parts[fault.target].kill)
+                await self._start([fault.target])
+            case "slow":
+                await self._slow(fault, dice.between(*DELAY_MS) / 1000)
+            case "clock":
+                step_s = dice.between(*CLOCK_STEP_S) * dice.pick((1, -1))
+                stepped.write_offset(self.world.clocks[fault.target], step_s)
+                try:
+                    await asyncio.sleep(fault.lasts_s)
+                finally:
+                    stepped.write_offset(self.world.clocks[fault.target], 0)
+            case "wipe":
+                await self._wipe(fault)
             case "duplicate" | "reorder" | "poison":
-                dice = Dice("chaos-messages", self.seed, fault.number)
                 await messages.inject(fault.kind, self.world.urls.kafka, self.recorder, dice)
-            case _:
-                raise NotImplementedError(fault.kind)
+
+    async def _start(self, names: Sequence[str]) -> None:
+        """Start parts, side by side, and wait until they do their work."""
+        parts = [self.world.parts[name] for name in names]
+        await asyncio.gather(*(asyncio.to_thread(part.start) for part in parts))
+        await asyncio.gather(*(asyncio.to_thread(part.wait_ready) for part in parts))
 
     async def _kill(self, fault: Fault) -> None:
-        part = self.world.parts[fault.target]
         empties = fault.target in self.world.brokers and not self.world.keeps_messages
-        await asyncio.to_thread(part.kill)
+        await asyncio.to_thread(self.world.parts[fault.target].kill)
         if empties:
             await self.recorder.end()
         await asyncio.sleep(fault.lasts_s)
-        await asyncio.to_thread(part.start)
-        await asyncio.to_thread(part.wait_ready)
+        await self._start([fault.target])
         if empties:
             await self.recorder.begin()
+
+    async def _wipe(self, fault: Fault) -> None:
+        """All brokers lose their disks, and another cluster is set up in their place."""
+        if self.world.cluster is None:
+            raise RuntimeError("only a cluster can be wiped")
+        await asyncio.gather(*(asyncio.to_thread(self.world.parts[name].kill) for name in self.world.brokers))
+        await self.recorder.end()
+        await asyncio.to_thread(self.world.cluster.wipe_brokers)
+        await asyncio.sleep(fault.lasts_s)
+        await self._start(self.world.brokers)
+        await self.recorder.begin()
+
+    async def _move_leaders(self, target: str) -> None:
+        """Let another database lead, or one broker lead all partitions; tried until somebody is there to ask."""
+        deadline = Deadline(LEADER_TIMEOUT_S)
+        while True:
+            try:
+                if target in self.world.brokers:
+                    await leaders.lead_partitions(self.world.urls.kafka, self.world.brokers.index(target) + 1)
+                else:
+                    await asyncio.to_thread(leaders.step_down, self.world.urls.mongo)
+            except (KafkaError, PyMongoError, leaders.ElectionRefused):
+                if deadline.passed:
+                    raise
+                await asyncio.sleep(1)
+            else:
+                return
+
+    async def _slow(self, fault: Fault, delay_s: float) -> None:
+        network, port = self.world.network, self.world.node(fault.target).port
+        if network is None:
+            raise RuntimeError("nothing stands between clients and nodes here")
+        network.delay(port, delay_s)
+        try:
+            await asyncio.sleep(fault.lasts_s)
+        finally:
+            network.delay(port, 0)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+import subprocess
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,6 +17,8 @@ from typing import Final
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from deploy.local.cluster import has_parts
+from deploy.local.errors import LocalRunError
 from mamapost.chaos import stores, traffic
 from mamapost.chaos.checker import Verdict, judge
 from mamapost.chaos.evidence import Evidence
@@ -33,6 +37,9 @@ from mamapost.demo.run import PERSONAL_MARKERS
 TICK_S: Final = 0.5
 """Pause between two pictures of the progress."""
 
+PARTS_TIMEOUT_S: Final = 600.0
+"""How long the fetching of a cluster's parts may take."""
+
 TOLD_S: Final = 15.0
 """Where nobody watches a terminal: pause between two lines of progress."""
 
@@ -47,7 +54,7 @@ def run_chaos(options: ChaosOptions) -> bool:
     console = Console(highlight=False, soft_wrap=True)
     root = options.keep or Path(tempfile.mkdtemp(prefix="mamapost-chaos-"))
     root.mkdir(parents=True, exist_ok=True)
-    engine = options.engine or EngineKind.EMBEDDED
+    engine = options.engine or _engine(console)
     console.print(f"chaos · {engine} · seed {options.seed} · {options.minutes:g} min · history: {root}/history.jsonl")
     history = History(root / "history.jsonl")
     held = False
@@ -71,6 +78,21 @@ def run_chaos(options: ChaosOptions) -> bool:
             shutil.rmtree(root)
         elif not held:
             console.print(f"history, data and logs stay in {root}")
+
+
+def _engine(console: Console) -> EngineKind:
+    """The cluster where its parts are there or can be fetched; otherwise the embedded engines, and why."""
+    if shutil.which("java") is None:
+        console.print("no cluster: there is no Java here; the embedded engines are used")
+        return EngineKind.EMBEDDED
+    shell = shutil.which("sh")
+    if not has_parts() and shell is not None and shutil.which("mvn") is not None:
+        with console.status("fetching Apache Kafka"):
+            subprocess.run([shell, "deploy/parts.sh"], stdout=subprocess.DEVNULL, timeout=PARTS_TIMEOUT_S, check=False)
+    if not has_parts():
+        console.print("no cluster: Apache Kafka is not there (`make parts`); the embedded engines are used")
+        return EngineKind.EMBEDDED
+    return EngineKind.CLUSTER
 
 
 async def _play(running: World, history: History, options: ChaosOptions, console: Console) -> Report:
@@ -101,7 +123,7 @@ async def _play(running: World, history: History, options: ChaosOptions, console
                     await asyncio.wait_for(over.wait(), TICK_S)
 
         async def hurt() -> None:
-            await injector.run(faults, tell)
+            await injector.run(faults, options.minutes * 60, tell)
             await asyncio.sleep(max(options.minutes * 60 - history.now_s, 0))
             over.set()
 
@@ -112,11 +134,14 @@ async def _play(running: World, history: History, options: ChaosOptions, console
             group.create_task(clock())
         bars.update(bar, description="coming to rest")
         for part in running.parts.values():
-            await asyncio.to_thread(part.wait_ready)
+            try:
+                await asyncio.to_thread(part.wait_ready)
+            except LocalRunError as error:
+                injector.failures.append(str(error))
         is_at_rest = await stores.rest(running, recorder)
         bars.update(bar, description="verifying")
         await recorder.end()
-        verdict = await _judge(running, history, recorder, waves, is_at_rest)
+        verdict = await _judge(running, history, recorder, _served(waves, is_at_rest, injector.failures))
     await spread.close()
     return Report(
         engine=running.engine,
@@ -125,13 +150,11 @@ async def _play(running: World, history: History, options: ChaosOptions, console
         faults=injector.injected,
         counts=_counts(history, recorder, waves, verdict),
         verdict=verdict,
-        skipped={},
+        skipped=running.skipped,
     )
 
 
-async def _judge(
-    running: World, history: History, recorder: Recorder, waves: traffic.Waves, is_at_rest: bool
-) -> Verdict:
+async def _judge(running: World, history: History, recorder: Recorder, served: Check) -> Verdict:
     """The checker's verdict, with what only the running services can be asked."""
     topics = recorder.topics()
     log = await asyncio.to_thread(stores.event_logs, running.urls.mongo)
@@ -148,18 +171,17 @@ async def _judge(
     async with stores.client(running, "matching") as matching:
         envelopes = [envelope for _, envelope in topics.events()]
         rankings, lists = await check_rankings(matching, envelopes, datetime.now(UTC))
-    served = _served(waves, is_at_rest)
     return replace(
         verdict, checks=[*verdict.checks, ("wrong_ranks", rankings), ("wrong_ranks", lists), ("other", served)]
     )
 
 
-def _served(waves: traffic.Waves, is_at_rest: bool) -> Check:
+def _served(waves: traffic.Waves, is_at_rest: bool, failures: Sequence[str]) -> Check:
     """Whether the services did all that was asked of them in the end."""
     check = Check("answered as expected, all came to rest")
     check.compare("programmes finished", waves.finished, len(waves.journals))
     check.compare("all published and consumed", is_at_rest, True)
-    for text in waves.unanswered:
+    for text in (*failures, *waves.unanswered):
         check.fail(text)
     for journal in waves.journals:
         check.count += len(journal.accepted) + len(journal.refused)

@@ -133,5 +133,5 @@ async def money(world: World) -> Money:
 
 def client(world: World, service: str) -> httpx.AsyncClient:
     """A client of a service's first instance."""
-    headers = {"Authorization": f"Bearer {world.token}"}
+    headers = {"Authorization": f"Bearer {world.credentials.token}"}
     return httpx.AsyncClient(base_url=world.fleet.url(service), headers=headers, timeout=120.0, trust_env=False)

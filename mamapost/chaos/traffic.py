@@ -195,8 +195,8 @@ async def play(
                 await drive(
                     relocated(scenario, city_of_wave(number)),
                     urls,
-                    world.token,
-                    approver_token=world.approver_token,
+                    world.credentials.token,
+                    approver_token=world.credentials.approver_token,
                     run=f"chaos-{seed}-{number}",
                     concurrency=CONCURRENCY,
                     deadline_s=DEADLINE_S,
@@ -215,7 +215,7 @@ async def play(
 async def read(world: World, history: History, seed: int, over: asyncio.Event, waves: Waves) -> None:
     """Read rankings of posts at random, from instances at random, until `over`; some ask for the last command."""
     dice = Dice("chaos-reads", seed)
-    headers = {"Authorization": f"Bearer {world.token}"}
+    headers = {"Authorization": f"Bearer {world.credentials.token}"}
     async with httpx.AsyncClient(headers=headers, timeout=TIMEOUT, trust_env=False) as http:
         while not over.is_set():
             await asyncio.sleep(1 / READS_PER_S)
