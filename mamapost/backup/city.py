@@ -10,7 +10,7 @@ import gzip
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from itertools import groupby, islice
 from pathlib import Path
@@ -25,7 +25,11 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from deploy.local.fleet import SERVICES
+from services.revenue.store.lines import SEQ_MAX, until
 from shared.runtime.settings import Settings
+
+Key = tuple[str, str]
+"""Service and collection."""
 
 FORMAT: Final = 1
 BATCH: Final = 500
@@ -37,13 +41,23 @@ NOT_TAKEN: Final = frozenset({"relay", "feed", "migrations", "owners", "identity
 ANSWERS: Final = "command_answers"
 """They name no city, so all are taken: a command that is repeated after a restoration has one effect still."""
 
-BY_SEEKER: Final = {("registry", "persons"), ("matching", "hands")}
-"""Collections whose documents have the seeker's id and no city."""
+NAMED_BY: Final[dict[Key, tuple[str, str, str]]] = {
+    ("registry", "persons"): ("registry", "seekers", "_id"),
+    ("matching", "hands"): ("registry", "seekers", "_id"),
+    ("revenue", "receipts"): ("revenue", "spendings", "receipt_hash"),
+}
+"""Collections whose documents have no city: their ids are what a field of the city's documents elsewhere holds."""
+
+PLACED: Final[dict[Key, Callable[[str], dict[str, Any]]]] = {
+    ("revenue", "heads"): lambda city: {"_id": city},
+    ("revenue", "told"): lambda city: {"_id": city},
+    ("revenue", "entries"): lambda city: {"n": until(city, SEQ_MAX)},
+    ("revenue", "blocks"): lambda city: {"_id": until(city, SEQ_MAX)},
+}
+"""How a city's documents are asked for where they have no field `city`."""
 
 _RAW: Final[CodecOptions[RawBSONDocument]] = CodecOptions(document_class=RawBSONDocument)
 Client = MongoClient[RawBSONDocument]
-Key = tuple[str, str]
-"""Service and collection."""
 
 
 class BackupError(Exception):
@@ -166,33 +180,35 @@ def _head(client: Client, settings: Settings, session: ClientSession, city: str)
 def _documents(
     client: Client, settings: Settings, session: ClientSession, city: str
 ) -> Iterator[tuple[Key, RawBSONDocument]]:
-    seekers = [
-        document["_id"]
-        for document in _db(client, settings, "registry")["seekers"].find({"city": city}, {"_id": 1}, session=session)
-    ]
     for service in SERVICES:
         db = _db(client, settings, service)
         for collection in sorted(set(db.list_collection_names()) - NOT_TAKEN):
-            for wanted in _wanted(db, (service, collection), session, city, seekers):
+            for wanted in _wanted(client, settings, session, (service, collection), city):
                 for document in db[collection].find(wanted, session=session):
                     yield (service, collection), document
 
 
 def _wanted(
-    db: Database[RawBSONDocument], key: Key, session: ClientSession, city: str, seekers: list[str]
+    client: Client, settings: Settings, session: ClientSession, key: Key, city: str
 ) -> Iterator[dict[str, Any]]:
     """What is asked of a collection for a city's documents."""
-    if key in BY_SEEKER:
-        for start in range(0, len(seekers), BATCH):
-            yield {"_id": {"$in": seekers[start : start + BATCH]}}
+    if key in NAMED_BY:
+        service, collection, field = NAMED_BY[key]
+        naming = _db(client, settings, service)[collection].find({"city": city}, {field: 1}, session=session)
+        names = (document[field] for document in naming)
+        while batch := list(islice(names, BATCH)):
+            yield {"_id": {"$in": batch}}
     elif key[1] == ANSWERS:
         yield {}
-    elif key == ("revenue", "heads"):
-        yield {"_id": city}
     else:
-        if db[key[1]].find_one({"city": {"$exists": False}}, {"_id": 1}, session=session) is not None:
+        without = {"city": {"$exists": False}}
+        if key not in PLACED and _db(client, settings, key[0])[key[1]].find_one(without, session=session) is not None:
             raise NotCovered(f"{'.'.join(key)} holds documents without a city")
-        yield {"city": city}
+        yield _of_city(key, city)
+
+
+def _of_city(key: Key, city: str) -> dict[str, Any]:
+    return PLACED[key](city) if key in PLACED else {"city": city}
 
 
 def _lines(file: Path) -> Iterator[Any]:
@@ -262,7 +278,7 @@ def _inspect(
     for service in SERVICES:
         db = _db(client, settings, service)
         for collection in set(db.list_collection_names()) - NOT_TAKEN - {ANSWERS}:
-            held = db[collection].count_documents({"city": head["city"]})
+            held = db[collection].count_documents(_of_city((service, collection), head["city"]))
             if held > there[service, collection]:
                 raise CityThere(f"{service}.{collection} holds documents of {head['city']}; nothing was written")
     return head, counts, missing

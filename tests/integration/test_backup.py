@@ -12,6 +12,7 @@ from pymongo import MongoClient
 
 from mamapost.backup import city as backup
 from mamapost.backup.city import CityThere, FileDamaged, NotCovered, ServicesRun, back_up, restore
+from services.revenue.store.lines import place_of
 from shared.runtime.settings import Settings
 
 HERE, ELSEWHERE = "370600", "441200"
@@ -38,7 +39,7 @@ def of_city(city: str) -> Databases:
             ],
         },
         "matching": {"hands": [{"_id": seekers[0], "lock": 1}], "owners": [{"_id": f"own-{city}", "city": city}]},
-        "revenue": {"heads": [{"_id": city, "seq": 5}], "entries": [{"_id": f"ent-{city}", "city": city, "seq": 5}]},
+        "revenue": {"heads": [{"_id": city, "seq": 5}], "entries": [{"_id": f"ent-{city}", "n": place_of(city, 5)}]},
     }
 
 
@@ -159,6 +160,7 @@ def test_what_was_broken_off_goes_on(
         ("registry", "seekers", {"_id": "skr-another", "city": HERE}),
         ("registry", "seekers", {"_id": f"skr-{HERE}-7", "city": HERE, "version": 2}),
         ("revenue", "heads", {"_id": HERE, "seq": 6}),
+        ("revenue", "entries", {"_id": "ent-another", "n": place_of(HERE, 6)}),
     ],
 )
 def test_a_city_that_is_there_is_not_touched(
