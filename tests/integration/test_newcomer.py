@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local.recipes import KAFKA_VARIABLE, MONGO_VARIABLE
 from mamapost.kit.stream import load
 from mamapost.kit.table import Post, read_table, right_table
 from mamapost.local import Running, running
@@ -25,8 +26,11 @@ TIMEOUT_S = 240
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[tuple[Path, Running]]:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, Running]]:
     """A folder as that of the repository is after `make up`: `.venv`, `var` and the examples stand in it."""
+    # The document finds the broker where `make up` notes its port: so these engines are its own, whatever is given.
+    for variable in (KAFKA_VARIABLE, MONGO_VARIABLE, "MAMAPOST_REPLICATION_FACTOR"):
+        monkeypatch.delenv(variable, raising=False)
     (tmp_path / ".venv").symlink_to(sys.prefix)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     with running(tmp_path / "var", with_token=False) as local:
