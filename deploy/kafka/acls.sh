@@ -16,7 +16,7 @@ allow() { "$ACLS" --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --ad
 if [ "${1:-}" = subscriber ]; then
     name=$2; shift 2
     allow --allow-principal "User:$name" --operation Read --resource-pattern-type prefixed --group "$name."
-    for topic in agreement-signed community-registered course-scheduled employer-registered employer-reinstated employer-suspended enrolment-assessed enrolment-made fund-spent funding-source-opened grant-made month-closed payout-confirmed payouts-ordered policy-adopted post-closed post-opened ranking-changed rebate-settled seeker-withdrawn settlement-reversed shuttle-registered skill-certified skill-revoked spending-requested station-registered "$@"; do
+    for topic in agreement-signed community-registered course-scheduled employer-registered employer-reinstated employer-suspended enrolment-assessed enrolment-made fund-spent funding-source-opened grant-made month-closed payout-confirmed payouts-ordered policy-adopted post-closed post-opened ranking-changed rebate-settled seeker-withdrawn settlement-reversed shuttle-registered skill-certified skill-revoked spending-declined spending-requested station-registered "$@"; do
         allow --allow-principal "User:$name" --operation Read --operation Describe --topic "$topic"
     done
     exit
@@ -163,6 +163,9 @@ allow --allow-principal User:mamapost-revenue --operation Delete --operation Des
 allow --allow-principal User:mamapost-revenue --operation Create --operation Describe --operation Write --topic settlement-reversed
 allow --allow-principal User:mamapost-revenue --operation Create --operation Describe --topic settlement-reversed.dlq
 allow --allow-principal User:mamapost-revenue --operation Delete --operation DescribeConfigs --topic settlement-reversed
+allow --allow-principal User:mamapost-revenue --operation Create --operation Describe --operation Write --topic spending-declined
+allow --allow-principal User:mamapost-revenue --operation Create --operation Describe --topic spending-declined.dlq
+allow --allow-principal User:mamapost-revenue --operation Delete --operation DescribeConfigs --topic spending-declined
 allow --allow-principal User:mamapost-revenue --operation Create --operation Describe --operation Write --topic spending-requested
 allow --allow-principal User:mamapost-revenue --operation Create --operation Describe --topic spending-requested.dlq
 allow --allow-principal User:mamapost-revenue --operation Delete --operation DescribeConfigs --topic spending-requested

@@ -154,6 +154,13 @@ class AlreadyApproved(RevenueError):
     kind: ClassVar[Kind] = "conflict"
 
 
+class RequestDeclined(RevenueError):
+    """The spending was declined; what is still wanted is requested again."""
+
+    code: ClassVar[str] = "request-declined"
+    kind: ClassVar[Kind] = "conflict"
+
+
 class SpendingUnknown(RevenueError):
     """No such spending request."""
 

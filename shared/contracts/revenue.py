@@ -169,6 +169,21 @@ class SpendingRequested(RevenueEvent):
     requested_at: Instant
 
 
+class SpendingDeclined(RevenueEvent):
+    """A spending request was declined: the fund will not pay for it."""
+
+    topic: ClassVar[str] = "spending-declined"
+    entity: ClassVar[str] = "spending_id"
+
+    spending_id: OpenId
+    version: Version = 1
+    community_id: OpenId
+    city: City
+    category: Slug
+    amount_fen: Fen
+    declined_at: Instant
+
+
 class PayoutsOrdered(RevenueEvent):
     """What was settled in a city was ordered from the bank, in one file."""
 

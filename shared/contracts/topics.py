@@ -148,6 +148,7 @@ TOPICS: dict[str, Topic] = {
         _record(revenue.SettlementReversed),
         _record(revenue.SpendingRequested),
         _record(revenue.FundSpent),
+        _record(revenue.SpendingDeclined),
         _record(revenue.PayoutsOrdered),
         _record(revenue.PayoutConfirmed),
         _state(revenue.FundingSourceOpened),

@@ -21,7 +21,14 @@ from services.revenue.domain.funds import Fund, Receipt
 from services.revenue.errors import CommunityUnknown, ReceiptUnknown
 from services.revenue.paper.fund import FundPage, fund_page
 from services.revenue.ports import LedgerReads
-from services.revenue.use_cases.spend import ApproveSpending, RequestSpending, approve_spending, request_spending
+from services.revenue.use_cases.spend import (
+    ApproveSpending,
+    DeclineSpending,
+    RequestSpending,
+    approve_spending,
+    decline_spending,
+    request_spending,
+)
 from shared.kernel.errors import Fault
 from shared.kernel.ids import ID_PATTERN
 from shared.runtime.auth import Holder
@@ -59,6 +66,14 @@ def routers(desk: Desk) -> list[APIRouter]:
     return [_commands(desk), _requests(desk), _receipts(desk), _public(desk)]
 
 
+class DeclineBody(BaseModel):
+    """Why a request is not paid."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    reason: Annotated[str, Field(max_length=1000, description="For those who ask later; no names of persons.")]
+
+
 def _commands(desk: Desk) -> APIRouter:
     write = writing("funds")
 
@@ -87,6 +102,16 @@ def _commands(desk: Desk) -> APIRouter:
         command = ApproveSpending(spending_id, holder.name)
         return await desk.run(
             request, "approve-spending", lambda store, now: approve_spending(command, store=store, now=now)
+        )
+
+    @write.post("/spending-requests/{spending_id}/decline", status_code=201, response_model=Accepted)
+    async def decline(
+        request: Request, spending_id: EntityPath, body: DeclineBody, holder: Annotated[Holder, needs("write")]
+    ) -> Response:
+        """Decline a request, or take back one's own: the fund never pays for it."""
+        command = DeclineSpending(spending_id, body.reason, holder.name)
+        return await desk.run(
+            request, "decline-spending", lambda store, now: decline_spending(command, store=store, now=now)
         )
 
     return write

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from services.revenue.domain.ledger import Entry, entry_id_of, spending_postings
 from shared.kernel.clock import civil_day, month_of
@@ -70,6 +70,23 @@ class Receipt:
         return [] if self.media_type else [Fault("receipt", "a PDF, PNG or JPEG file, in base64")]
 
 
+REASON_MAX = 200
+"""Characters of the reason of a refusal or a reversal: a line for those who ask later."""
+
+
+class Declined(NamedTuple):
+    """Why a request is not paid.
+
+    Attributes:
+        by: holder of the token; whoever requested it may take it back so.
+        reason: for people; never published on a topic, since it is free text.
+    """
+
+    by: str
+    at: datetime
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class SpendingRequest:
     """What somebody wants a fund to pay for.
@@ -78,6 +95,7 @@ class SpendingRequest:
         purpose: for people, e.g. "six LED lights"; never published on a topic, since it is free text.
         requested_by: holder of the token; another one must approve.
         is_approved: the money has left the fund.
+        declined: by whom, when and why it was not approved; `None` while it may still be.
     """
 
     spending_id: str
@@ -90,6 +108,7 @@ class SpendingRequest:
     requested_by: str
     requested_at: datetime
     is_approved: bool = False
+    declined: Declined | None = None
 
 
 @dataclass(frozen=True, slots=True)

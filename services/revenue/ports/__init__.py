@@ -190,6 +190,10 @@ class LedgerStore(PaymentStore, Protocol):
         """
         ...
 
+    async def save_request(self, request: SpendingRequest) -> None:
+        """Store a request that was declined."""
+        ...
+
     async def add_spending(self, spending: Spending) -> None:
         """Store it; its request is approved."""
         ...
@@ -345,7 +349,7 @@ class LedgerReads(PaymentReads, Protocol):
         ...
 
     async def requests(self, community_id: str | None, after: str, limit: int) -> list[SpendingRequest]:
-        """Not approved, by id."""
+        """Neither approved nor declined, by id."""
         ...
 
     async def receipt(self, receipt_hash: str) -> Receipt | None: ...

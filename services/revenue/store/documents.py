@@ -7,7 +7,7 @@ from datetime import date, datetime
 from services.revenue.domain.accrual import Accrued, Shift, Standing
 from services.revenue.domain.agreements import Agreement, Pair, Tier
 from services.revenue.domain.books import BookKey, BookTotals
-from services.revenue.domain.funds import Fund, Spending, SpendingRequest
+from services.revenue.domain.funds import Declined, Fund, Spending, SpendingRequest
 from services.revenue.domain.settlements import Account, Order, Settlement
 from services.revenue.ports import Signatories, Signature, Signed
 from shared.runtime.mongo import Document
@@ -205,7 +205,10 @@ def fund_of(document: Document) -> Fund:
 
 
 def request_document(request: SpendingRequest) -> Document:
-    return {
+    """A request; `declined` only where it was."""
+    declined = request.declined
+    told = {} if declined is None else {"declined": declined._asdict()}
+    return told | {
         "_id": request.spending_id,
         "city": request.city,
         "community_id": request.community_id,
@@ -231,6 +234,7 @@ def request_of(document: Document) -> SpendingRequest:
         requested_by=document["requested_by"],
         requested_at=document["requested_at"],
         is_approved=document["is_approved"],
+        declined=Declined(**declined) if (declined := document.get("declined")) is not None else None,
     )
 
 

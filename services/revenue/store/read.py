@@ -143,7 +143,7 @@ class MongoReads(MongoPaymentReads):
         ]
 
     async def requests(self, community_id: str | None, after: str, limit: int) -> list[SpendingRequest]:
-        wanted: Document = {**_given(community_id=community_id), "is_approved": False}
+        wanted: Document = {**_given(community_id=community_id), "is_approved": False, "declined": None}
         return [request_of(document) for document in await self._after_id("spendings", wanted, after, limit)]
 
     async def receipt(self, receipt_hash: str) -> Receipt | None:

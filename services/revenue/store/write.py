@@ -297,6 +297,10 @@ class MongoLedger(MongoSettlements):
             ) from error
         await self._db["spendings"].insert_one(request_document(request), session=self._session)
 
+    async def save_request(self, request: SpendingRequest) -> None:
+        document = request_document(request)
+        await self._db["spendings"].replace_one({"_id": document["_id"]}, document, session=self._session)
+
     async def add_spending(self, spending: Spending) -> None:
         document = spending_document(spending)
         await self._db["spendings"].replace_one({"_id": document["_id"]}, document, session=self._session)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from services.revenue.domain.agreements import Pair
-from services.revenue.domain.funds import Fund
+from services.revenue.domain.funds import REASON_MAX, Fund
 from services.revenue.domain.ledger import seal
 from services.revenue.domain.months import is_over
 from services.revenue.domain.settlements import (
@@ -46,9 +46,6 @@ from shared.kernel.clock import civil_day
 from shared.kernel.errors import Fault
 from shared.kernel.ids import NewId
 from shared.kernel.money import settle_e4
-
-REASON_MAX = 200
-"""Characters of the reason of a reversal: a line for those who ask later."""
 
 PROGRESS_EVERY = 20_000
 """Lines between two reports of progress: well under a second."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from services.revenue.domain.funds import (
+    REASON_MAX,
+    Declined,
     Fund,
     Receipt,
     Spending,
@@ -19,13 +21,14 @@ from services.revenue.errors import (
     CommunityUnknown,
     FundTooSmall,
     ReceiptUsed,
+    RequestDeclined,
     SelfApproval,
     SpendingInvalid,
     SpendingUnknown,
 )
 from services.revenue.ports import LedgerStore
 from shared.contracts.envelope import Envelope
-from shared.contracts.revenue import FundSpent, SpendingRequested
+from shared.contracts.revenue import FundSpent, SpendingDeclined, SpendingRequested
 from shared.kernel.errors import Fault
 from shared.kernel.ids import NewId
 
@@ -48,6 +51,15 @@ class ApproveSpending:
 
     spending_id: str
     approved_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeclineSpending:
+    """Say that the fund will not pay for what was requested."""
+
+    spending_id: str
+    reason: str
+    declined_by: str
 
 
 async def request_spending(command: RequestSpending, *, store: LedgerStore, now: datetime, new_id: NewId) -> Envelope:
@@ -87,7 +99,7 @@ async def approve_spending(command: ApproveSpending, *, store: LedgerStore, now:
     """Pay what was requested, if the fund holds the amount at this moment.
 
     Raises:
-        SpendingUnknown, SelfApproval, AlreadyApproved, FundTooSmall.
+        SpendingUnknown, SelfApproval, AlreadyApproved, RequestDeclined, FundTooSmall.
     """
     found = await store.request(command.spending_id)
     if found is None:
@@ -100,8 +112,7 @@ async def approve_spending(command: ApproveSpending, *, store: LedgerStore, now:
     head = (await store.lock([found.city]))[found.city]
     # Again, now that nobody else can approve it.
     request = await store.request(command.spending_id) or found
-    if request.is_approved:
-        raise AlreadyApproved("the fund has paid for it", Fault("spending_id", "a request that is not approved"))
+    _refuse_decided(request)
     fund = await _fund_with(request.community_id, request.city, request.amount_fen, store)
     spending = Spending(replace(request, is_approved=True), command.approved_by, now)
     links, block = seal(head, [spending_entry(spending)])
@@ -110,6 +121,37 @@ async def approve_spending(command: ApproveSpending, *, store: LedgerStore, now:
     await store.save_fund(replace(fund, spent_fen=fund.spent_fen + request.amount_fen))
     [envelope] = await store.publish([_spent(spending)], now)
     return envelope
+
+
+async def decline_spending(command: DeclineSpending, *, store: LedgerStore, now: datetime) -> Envelope:
+    """Decline a request, for good: its receipt stays kept, and the fund never pays for it.
+
+    Raises:
+        SpendingInvalid, SpendingUnknown, AlreadyApproved, RequestDeclined.
+    """
+    reason = command.reason.strip()
+    if not 1 <= len(reason) <= REASON_MAX:
+        raise SpendingInvalid("a refusal says why", Fault("reason", f"1 to {REASON_MAX} characters"))
+    found = await store.request(command.spending_id)
+    if found is None:
+        raise SpendingUnknown("there is no such request", Fault("spending_id", "the id of a spending request"))
+    await store.lock([found.city])
+    # Again, now that nobody else can approve it.
+    request = await store.request(command.spending_id) or found
+    _refuse_decided(request)
+    await store.save_request(replace(request, declined=Declined(command.declined_by, now, reason)))
+    [envelope] = await store.publish([_declined(request, now)], now)
+    return envelope
+
+
+def _refuse_decided(request: SpendingRequest) -> None:
+    if request.is_approved:
+        raise AlreadyApproved("the fund has paid for it", Fault("spending_id", "a request that is not approved"))
+    if request.declined is not None:
+        raise RequestDeclined(
+            f"it was declined at {request.declined.at:%Y-%m-%dT%H:%M:%SZ}",
+            Fault("spending_id", "a request that was not declined"),
+        )
 
 
 async def _fund_with(community_id: str, city: str, amount_fen: int, store: LedgerStore) -> Fund:
@@ -131,6 +173,17 @@ def _requested(request: SpendingRequest) -> SpendingRequested:
         amount_fen=request.amount_fen,
         receipt_hash=request.receipt_hash,
         requested_at=request.requested_at,
+    )
+
+
+def _declined(request: SpendingRequest, now: datetime) -> SpendingDeclined:
+    return SpendingDeclined(
+        spending_id=request.spending_id,
+        community_id=request.community_id,
+        city=request.city,
+        category=request.category,
+        amount_fen=request.amount_fen,
+        declined_at=now,
     )
 
 

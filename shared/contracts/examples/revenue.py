@@ -113,6 +113,17 @@ TOLD: Told = (
         at(31, "15:00") + timedelta(days=9),
     ),
     (
+        revenue.SpendingDeclined(
+            spending_id=id_of("spending"),
+            community_id=COMMUNITY,
+            city=CITY,
+            category="lighting",
+            amount_fen=9_600,
+            declined_at=at(31, "15:00") + timedelta(days=9),
+        ),
+        at(31, "15:00") + timedelta(days=9),
+    ),
+    (
         revenue.PayoutsOrdered(
             batch_id=id_of("batch"),
             city=CITY,

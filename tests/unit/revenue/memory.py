@@ -216,6 +216,9 @@ class MemoryLedger(MemoryPayments):
         self.requests[request.spending_id] = request
         self.receipts[receipt.receipt_hash] = receipt
 
+    async def save_request(self, request: SpendingRequest) -> None:
+        self.requests[request.spending_id] = request
+
     async def add_spending(self, spending: Spending) -> None:
         self.requests[spending.request.spending_id] = spending.request
         self.spendings.append(spending)

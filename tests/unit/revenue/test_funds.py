@@ -13,13 +13,21 @@ from services.revenue.errors import (
     CommunityUnknown,
     FundTooSmall,
     ReceiptUsed,
+    RequestDeclined,
     RevenueError,
     SelfApproval,
     SpendingInvalid,
     SpendingUnknown,
 )
-from services.revenue.use_cases.spend import ApproveSpending, RequestSpending, approve_spending, request_spending
-from shared.contracts.revenue import FundSpent, SpendingRequested
+from services.revenue.use_cases.spend import (
+    ApproveSpending,
+    DeclineSpending,
+    RequestSpending,
+    approve_spending,
+    decline_spending,
+    request_spending,
+)
+from shared.contracts.revenue import FundSpent, SpendingDeclined, SpendingRequested
 from shared.kernel.ids import NewId
 from tests.unit.revenue.given import CITY, COMMUNITIES, NOW, ids, ledger
 from tests.unit.revenue.memory import MemoryLedger
@@ -136,3 +144,27 @@ async def test_the_balance_counts_at_the_approval(store: MemoryLedger) -> None:
 async def test_an_unknown_request_is_not_found(store: MemoryLedger) -> None:
     with pytest.raises(SpendingUnknown):
         await approve(store, "spd-" + "9" * 32)
+
+
+async def test_a_request_is_declined_once_and_never_paid(store: MemoryLedger) -> None:
+    decline = DeclineSpending(await requested(store), "the lights still work", "another-desk")
+    for reason in ("", " ", "x" * 201):
+        with pytest.raises(SpendingInvalid, match="says why"):
+            await decline_spending(replace(decline, reason=reason), store=store, now=NOW)
+    told = await decline_spending(decline, store=store, now=NOW)
+    assert isinstance(told.event, SpendingDeclined)
+    assert "lights" not in told.event.model_dump_json()
+    with pytest.raises(RequestDeclined):
+        await decline_spending(decline, store=store, now=NOW)
+    with pytest.raises(RequestDeclined):
+        await approve(store, decline.spending_id)
+    assert (store.spendings, store.links) == ([], [])
+    with pytest.raises(SpendingUnknown):
+        await decline_spending(replace(decline, spending_id="spd-" + "9" * 32), store=store, now=NOW)
+
+
+async def test_what_was_paid_cannot_be_declined(store: MemoryLedger) -> None:
+    spending_id = await requested(store)
+    await approve(store, spending_id)
+    with pytest.raises(AlreadyApproved):
+        await decline_spending(DeclineSpending(spending_id, "too late", "a-desk"), store=store, now=NOW)
