@@ -13,15 +13,17 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
+from bench.matching import kept
 from bench.matching.alone import Scale, engine, memory, shards
 from bench.matching.check import ListsDiffer
 from bench.matching.goals import QUICK, SIZES, Figures, Size
 from bench.matching.peers.peer import Missing
 from bench.matching.peers.race import peers, race
 from bench.matching.play import Play
-from bench.matching.serve import measure
+from bench.matching.serve import Running, measure, running
 from bench.matching.show import step
 from deploy.local.engines import Engines
 
@@ -29,12 +31,12 @@ PARTS = ("engine", "memory", "shards", "loop", "fresh", "read", "restart", "peer
 SERVICE = {"loop", "fresh", "read", "restart"}
 
 QUICK_SCALE = {
-    "12k": Scale(2, 0.5, 30_000, 0.4, 300, 600, 10, reads=500, probes=100),
-    "100k": Scale(2, 0.5, 20_000, 0.4, 60, 200, 0, reads=500, probes=100),
-    "1m": Scale(1, 1.0, 10_000, 1.0, 10, 50, 0, reads=500, probes=100),
+    "12k": Scale(2, 0.5, 10_000, 0.3, 100, 200, 5, reads=500, probes=100, service_rounds=1),
+    "100k": Scale(2, 0.5, 3_000, 0.3, 30, 100, 0, reads=500, probes=100, service_rounds=1),
+    "1m": Scale(1, 1.0, 3_000, 1.0, 10, 50, 0, reads=500, probes=100, service_rounds=1),
 }
-QUICK_ONCE = {"shards", "loop", "fresh", "read", "restart"}
-"""Parts that a quick run measures at the smallest of its sizes only: the service takes ten seconds to start."""
+QUICK_ONCE = {"memory", "shards", "loop", "fresh", "read", "restart"}
+"""Parts that a quick run measures at the smallest of its sizes only: each takes ten seconds or more at a larger one."""
 
 FULL_SCALE = {
     "12k": Scale(5, 2.0, 100_000, 2.0, 20_000, 100_000, 50),
@@ -55,6 +57,8 @@ def main() -> None:
     chosen = {name: QUICK_SCALE[name] if arguments.quick else FULL_SCALE[name] for name in arguments.sizes}
     if arguments.rounds:
         chosen = {name: _with_rounds(scale, arguments.rounds) for name, scale in chosen.items()}
+    if arguments.quick:
+        _set_up(arguments)
     figures = Figures()
     try:
         for name, scale in chosen.items():
@@ -71,29 +75,80 @@ def main() -> None:
             arguments.markdown.write_text(figures.markdown())
 
 
+def _set_up(arguments: argparse.Namespace) -> None:
+    """Make the files of the cities that a quick run takes from disk."""
+    smallest, *larger = arguments.sizes
+    if "shards" in arguments.only:
+        for seed in (arguments.seed, arguments.seed + 1):
+            kept.prepare(SIZES[smallest], seed)
+    if "engine" in arguments.only:
+        for name in larger:
+            kept.prepare(SIZES[name], arguments.seed)
+
+
 def _measure(figures: Figures, size: Size, arguments: argparse.Namespace, scale: Scale) -> None:
     """All chosen parts at one size."""
     only, seed = set(arguments.only), arguments.seed
     if arguments.quick and size.name != arguments.sizes[0]:
         only -= QUICK_ONCE
-    if "engine" in only or "peers" in only:
-        engine(figures, size, seed, scale)
-    if "shards" in only:
-        shards(figures, size, seed, scale)
-    with contextlib.ExitStack() as stack:
-        if "memory" in only:
-            stack.enter_context(memory(figures, size, seed))
-            if not arguments.quick:
-                stack.close()  # nothing beside it; in a quick run it fills the seconds in which the service starts
-        race_here = "peers" in only and size.name in PEER_SIZES
-        if only & SERVICE or race_here:
-            root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mamapost-bench-")))
-            # The broker keeps everything in memory: each size has its own.
-            engines = stack.enter_context(Engines.start(root / "data", root / "log"))
-            if only & SERVICE:
-                measure(figures, size, seed, scale, engines, only)
+    growth = memory(figures, size, seed) if "memory" in only else contextlib.nullcontext()
+    race_here = "peers" in only and size.name in PEER_SIZES
+    with ThreadPoolExecutor(1) as pool, contextlib.ExitStack() as stack:
+        started = _Started(pool, with_service=bool(only & SERVICE)) if only & SERVICE or race_here else None
+        if started is not None:
+            stack.callback(started.stop)
+            if arguments.quick:
+                started.begin()  # it takes ten seconds, mostly of waiting; a full run has nothing beside the engine
+        if "engine" in only or "peers" in only:
+            engine(figures, size, seed, scale, beside=growth, load=kept.load if arguments.quick else Play.load)
+        else:
+            with growth:
+                pass
+        if "shards" in only:
+            shards(figures, size, seed, scale)
+        if started is not None:
+            engines, service = started.result()
+            if service is not None:
+                measure(figures, size, seed, scale, service, only)
             if race_here:
                 _race(figures, size, seed, scale, engines.urls.mongo)
+
+
+class _Started:
+    """Engines, and the service on them, that start in the background. The broker keeps everything in memory, so each
+    size has its own.
+
+    Args:
+        pool: its thread must outlive them: they end with the thread that started them.
+    """
+
+    def __init__(self, pool: ThreadPoolExecutor, with_service: bool) -> None:
+        self._pool = pool
+        self._with_service = with_service
+        self._stack = contextlib.ExitStack()
+        self._begun: Future[tuple[Engines, Running | None]] | None = None
+
+    def begin(self) -> None:
+        """Begin to start them."""
+        self._begun = self._pool.submit(self._start)
+
+    def result(self) -> tuple[Engines, Running | None]:
+        """The running ones."""
+        if self._begun is None:
+            self.begin()
+        assert self._begun is not None
+        return self._begun.result()
+
+    def stop(self) -> None:
+        """End whatever has started."""
+        if self._begun is not None:
+            wait([self._begun])
+        self._stack.close()
+
+    def _start(self) -> tuple[Engines, Running | None]:
+        root = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="mamapost-bench-")))
+        engines = self._stack.enter_context(Engines.start(root / "data", root / "log"))
+        return engines, self._stack.enter_context(running(engines)) if self._with_service else None
 
 
 def _race(figures: Figures, size: Size, seed: int, scale: Scale, mongo_url: str) -> None:

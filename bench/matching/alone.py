@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bench.matching.check import check_engine, check_facts, check_oracle
-from bench.matching.goals import Figures, Size
+from bench.matching.goals import Figures, Size, aligned
 from bench.matching.kernel import PAIRS_MAX, PAIRS_QUICK, c_kernel
-from bench.matching.play import PIECE, Play
+from bench.matching.play import PIECE, Play, Spent
 from bench.matching.scan import numpy_scan
 from bench.matching.show import say, step
 from bench.matching.worker import go, heard, started
@@ -27,6 +27,7 @@ class Scale:
         posts, seekers: lists that are compared with NumPy's, at most; by size.
         pure: lists that the pure function judges.
         reads, probes: requests of a round of reading, and commands of a round of freshness.
+        service_rounds: of the whole service, at most: one of freshness takes seconds, as does a restart.
     """
 
     rounds: int
@@ -38,10 +39,22 @@ class Scale:
     pure: int
     reads: int = 3_000
     probes: int = 300
+    service_rounds: int = 3
 
 
-def engine(figures: Figures, size: Size, seed: int, scale: Scale) -> Play:
+def engine(
+    figures: Figures,
+    size: Size,
+    seed: int,
+    scale: Scale,
+    beside: contextlib.AbstractContextManager[None],
+    load: Callable[[Play], float] = Play.load,
+) -> Play:
     """Rate of the engine on the mix; then its lists on both sides against NumPy's and the pure function's.
+
+    Args:
+        beside: goes on while the engine is loaded, which is not measured.
+        load: gives a city to a new engine, and says in how many seconds.
 
     Raises:
         ListsDiffer
@@ -49,11 +62,9 @@ def engine(figures: Figures, size: Size, seed: int, scale: Scale) -> Play:
     say(f"{size.name}: drawing a city of {size.seekers:,} seekers and {size.posts:,} posts")
     play = Play(size, seed, keep=size.name == "12k")
     before = play.city.copy()
-    with step(f"{size.name}: loading the engine"):
-        loaded_s = play.load()
-    entities = size.seekers + size.posts + len(before.placements) + len(before.shifts)
-    say(f"{size.name}: {entities:,} facts in {loaded_s:.1f} s ({entities / loaded_s:,.0f}/s)")
-    stream, facts = play.draw()
+    with beside, step(f"{size.name}: loading the engine"):
+        load(play)
+    stream, facts = play.draw(min(PIECE, scale.round_events))
     play.apply(facts)  # as a warm-up: code that has not run yet is compiled or loaded
     for number in range(scale.rounds):
         rate = play.round(scale.round_s, scale.round_events)
@@ -61,6 +72,7 @@ def engine(figures: Figures, size: Size, seed: int, scale: Scale) -> Play:
         figures.compare("engine", size.name, "NumPy scan", numpy_scan(before, stream, scale.reference_s))
         say(f"{size.name}: engine round {number + 1} of {scale.rounds}: {rate:,.0f} events/s")
     figures.compare("engine", size.name, "compiled part alone", play.kernel_round(min(PIECE, scale.round_events)))
+    _show_profile(size, play.profile(min(PIECE, scale.round_events)))
     with step(f"{size.name}: the reference in C"):
         kernel = c_kernel(before, stream, scale.reference_s, PAIRS_MAX if scale.rounds > 2 else PAIRS_QUICK)
     if isinstance(kernel, str):
@@ -76,6 +88,19 @@ def engine(figures: Figures, size: Size, seed: int, scale: Scale) -> Play:
     say(f"{size.name}: {compared:,} lists equal NumPy's, {pure} judged by the pure function")
     play.kept.clear()
     return play
+
+
+def _show_profile(size: Size, spent: dict[str, Spent]) -> None:
+    """Where the time of the mix goes, by kind of event."""
+    events, seconds = sum(one.events for one in spent.values()), sum(one.seconds for one in spent.values())
+    lines = [["event", "of the mix", "µs each", "compiled", "of the time"]]
+    for kind, one in sorted(spent.items(), key=lambda item: -item[1].seconds):
+        each, compiled = 1e6 * one.seconds / one.events, 1e6 * one.compiled_s / one.events
+        shares = [f"{part:.0%}" for part in (one.events / events, one.seconds / seconds)]
+        lines.append([kind, shares[0], f"{each:.1f}", f"{compiled:.1f}", shares[1]])
+    say(f"{size.name}: where the time goes, each kind given to the engine by itself")
+    for line in aligned(lines, right=(1, 2, 3, 4)).splitlines():
+        say(line)
 
 
 @contextlib.contextmanager

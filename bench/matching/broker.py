@@ -23,7 +23,7 @@ from shared.messaging.topics import ensure_topics
 TICK_S = 0.02
 """The pump sends this long's messages at once."""
 
-HOPS = 200
+HOPS = 100
 
 
 async def make_topics(kafka: str) -> None:

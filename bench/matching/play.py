@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import gc
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from bench.matching.city import Generator
@@ -35,6 +36,14 @@ def policy() -> Policy:
     return policy_on(CITY, civil_day(AT))
 
 
+class Spent(NamedTuple):
+    """What some events took, and how much of it the compiled functions."""
+
+    events: int
+    seconds: float
+    compiled_s: float
+
+
 @contextlib.contextmanager
 def kernel_clock() -> Iterator[list[float]]:
     """Seconds of each call of a compiled function that brings rankings up to date."""
@@ -50,10 +59,7 @@ def kernel_clock() -> Iterator[list[float]]:
 
         return call
 
-    with (
-        patch.object(running, "run", timed(running.run)),
-        patch.object(running, "take_shifts", timed(running.take_shifts)),
-    ):
+    with patch.object(running, "run", timed(running.run)):
         yield spent_s
 
 
@@ -125,6 +131,23 @@ class Play:
         with kernel_clock() as spent_s:
             self.apply(facts)
         return len(facts) / sum(spent_s)
+
+    def profile(self, count: int) -> dict[str, Spent]:
+        """What events of the mix cost by kind: each batch is given to the engine one kind after the other."""
+        _, facts = self.draw(count)
+        spent: defaultdict[str, Spent] = defaultdict(lambda: Spent(0, 0.0, 0.0))
+        for at in range(0, len(facts), BATCH):
+            by_kind: defaultdict[str, list[Fact]] = defaultdict(list)
+            for fact in facts[at : at + BATCH]:
+                by_kind["removal" if fact.state is None else fact.kind].append(fact)
+            for kind, some in by_kind.items():
+                with kernel_clock() as compiled_s:
+                    taken_s = self.apply(some)
+                before = spent[kind]
+                spent[kind] = Spent(
+                    before.events + len(some), before.seconds + taken_s, before.compiled_s + sum(compiled_s)
+                )
+        return dict(spent)
 
     def columns(self) -> Columns:
         """What the rules look at now."""

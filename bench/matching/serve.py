@@ -11,8 +11,8 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -53,21 +53,40 @@ START_TIMEOUT_S = 120.0
 CHECKPOINT_TIMEOUT_S = 60.0
 
 
-@dataclass(slots=True)
-class Served:
-    """A running service that holds a city.
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A service that runs on empty topics, and its engines.
 
     Attributes:
         since: Unix time at which the city's present was.
     """
 
-    play: Play
-    speaker: Speaker
     engines: Engines
     fleet: Fleet
     folder: Path
     since: float
     prefix: str
+
+
+@dataclass(slots=True)
+class Served:
+    """A running service that holds a city."""
+
+    play: Play
+    speaker: Speaker
+    running: Running
+
+    @property
+    def engines(self) -> Engines:
+        return self.running.engines
+
+    @property
+    def fleet(self) -> Fleet:
+        return self.running.fleet
+
+    @property
+    def folder(self) -> Path:
+        return self.running.folder
 
     @property
     def url(self) -> str:
@@ -80,11 +99,11 @@ class Served:
     @property
     def settings(self) -> Settings:
         """Of this process, where it plays the registry."""
-        return Settings(kafka=self.engines.urls.kafka, mongo=self.engines.urls.mongo, db_prefix=self.prefix)
+        return Settings(kafka=self.engines.urls.kafka, mongo=self.engines.urls.mongo, db_prefix=self.running.prefix)
 
     @property
     def clock(self) -> Clock:
-        return lambda: AT + timedelta(milliseconds=int((time.time() - self.since) * 1000))
+        return lambda: AT + timedelta(milliseconds=int((time.time() - self.running.since) * 1000))
 
     def posts(self, most: int) -> list[str]:
         """Ids of some posts that are open."""
@@ -93,11 +112,10 @@ class Served:
         return ids("pst", city.posts[some])
 
 
-@asynccontextmanager
-async def serving(size: Size, seed: int, engines: Engines) -> AsyncIterator[Served]:
-    """The service, started on empty topics, with a city that came over the bus."""
-    play, speaker = Play(size, seed), Speaker(seed)
-    await make_topics(engines.urls.kafka)
+@contextmanager
+def running(engines: Engines) -> Iterator[Running]:
+    """The service, started on empty topics."""
+    asyncio.run(make_topics(engines.urls.kafka))
     with tempfile.TemporaryDirectory(prefix="mamapost-bench-") as root:
         folder, since, prefix = Path(root), time.time(), f"bench_{secrets.token_hex(4)}"
         env = {
@@ -120,16 +138,20 @@ async def serving(size: Size, seed: int, engines: Engines) -> AsyncIterator[Serv
             command=command,
             start_timeout_s=START_TIMEOUT_S,
         ) as fleet:
-            served = Served(play, speaker, engines, fleet, folder, since, prefix)
-            with step(f"{size.name}: the city over the bus"):
-                last: list[Message] = []
-                async with Sender(engines.urls.kafka) as sender:
-                    for messages in speaker.city(play.city):
-                        await sender.send(messages)
-                        last = [*last, *messages]
-                        last = list({message.topic: message for message in last}.values())
-                await reached(served, last)
-            yield served
+            yield Running(engines, fleet, folder, since, prefix)
+
+
+async def _fed(size: Size, seed: int, running: Running) -> Served:
+    """A running service, given a city over the bus."""
+    served = Served(Play(size, seed), Speaker(seed), running)
+    with step(f"{size.name}: the city over the bus"):
+        last: dict[str, Message] = {}
+        async with Sender(running.engines.urls.kafka) as sender:
+            for messages in served.speaker.city(served.play.city):
+                await sender.send(messages)
+                last |= {message.topic: message for message in messages}
+        await reached(served, list(last.values()))
+    return served
 
 
 async def reached(served: Served, messages: Sequence[Message]) -> None:
@@ -214,7 +236,7 @@ async def _fresh(figures: Figures, served: Served, scale: Scale) -> None:
     """Milliseconds from a committed command to a ranking that shows it, while half the loop's rate comes in."""
     size, kafka = served.play.size, served.engines.urls.kafka
     rate = (figures.median("loop", size.name) or 2_000.0) / 2
-    rounds = min(scale.rounds, 3)
+    rounds = min(scale.rounds, scale.service_rounds)
     per_round = scale.probes
     mongo = Mongo.connect(served.settings, "registry")
     log = EventLog(mongo.db, "registry")
@@ -294,7 +316,9 @@ async def _restart(figures: Figures, served: Served, scale: Scale) -> None:
     size = served.play.size
     [post] = served.posts(1)
     checkpoint = served.folder / "checkpoints"
-    for number in range(min(scale.rounds, 3)):
+    for number in range(min(scale.rounds, scale.service_rounds)):
+        if number:
+            served.fleet.wait_ready("matching")
         await _checkpointed(checkpoint)
         before = await _ranking(served, post)
         served.fleet.kill("matching")
@@ -311,7 +335,6 @@ async def _restart(figures: Figures, served: Served, scale: Scale) -> None:
         figures.add("restart", size.name, taken_s)
         figures.compare("restart", size.name, "reading the file", alone_s)
         say(f"{size.name}: restart {number + 1}: serving after {taken_s:.2f} s")
-        served.fleet.wait_ready("matching")
 
 
 async def _checkpointed(folder: Path) -> None:
@@ -352,18 +375,18 @@ async def _ranking(served: Served, post: str) -> object:
     return json.loads(body)["top"]
 
 
-def measure(figures: Figures, size: Size, seed: int, scale: Scale, engines: Engines, only: set[str]) -> None:
+def measure(figures: Figures, size: Size, seed: int, scale: Scale, running: Running, only: set[str]) -> None:
     """Those of `loop`, `fresh`, `read` and `restart` that are asked for, on one running service."""
 
     async def run() -> None:
-        async with serving(size, seed, engines) as served:
-            if "loop" in only:
-                await _loop(figures, served, scale)
-            if "fresh" in only:
-                await _fresh(figures, served, scale)
-            if "read" in only:
-                await _read(figures, served, scale)
-            if "restart" in only:
-                await _restart(figures, served, scale)
+        served = await _fed(size, seed, running)
+        if "loop" in only:
+            await _loop(figures, served, scale)
+        if "fresh" in only:
+            await _fresh(figures, served, scale)
+        if "read" in only:
+            await _read(figures, served, scale)
+        if "restart" in only:
+            await _restart(figures, served, scale)
 
     asyncio.run(run())

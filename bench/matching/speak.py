@@ -14,7 +14,7 @@ from bench.matching.tables import CITY, VERDICTS, City, Table, ids
 from services.matching.domain import Employer, Fact, Placement, Post, Seeker, Shift, Station
 from shared.kernel.geo import Vector
 
-CHUNK = 20_000
+CHUNK = 100_000
 """Rows that become Python objects at a time: a million at once would weigh more than what is measured."""
 
 

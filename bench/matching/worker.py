@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bench.matching import kept
 from bench.matching.goals import SIZES, Size
 from bench.matching.play import BATCH, PIECE, Play
 from bench.matching.speak import city_facts
@@ -44,14 +45,17 @@ def warm(seed: int) -> None:
 
 
 def memory(size: Size, seed: int) -> None:
-    """Say by how much the process grows when a city is given to an engine."""
+    """Say by how much the process grows when a city is given to an engine, in batches as they are polled.
+
+    Of a larger batch the few objects that stay would keep the memory of all of them from being given back.
+    """
     warm(seed)
     play = Play(size, seed)
-    for facts in city_facts(play.city):
-        del facts  # the objects of one chunk: what they leave behind in the allocator is not the engine's
+    for facts in city_facts(play.city, BATCH):
+        del facts  # what the objects of a batch leave behind in the allocator is not the engine's
     before = rss_bytes()
     engine = Engine(AT)
-    for facts in city_facts(play.city):
+    for facts in city_facts(play.city, BATCH):
         engine.apply(facts)
         del facts
     _say({"bytes": rss_bytes() - before, "seekers": size.seekers})
@@ -59,10 +63,11 @@ def memory(size: Size, seed: int) -> None:
 
 
 def rate(size: Size, seed: int, events: int, times: int) -> None:
-    """Load a city and draw the mix; then, for each line that comes, apply so many events and say how long it took."""
+    """Load a city, from its file if it is kept, and draw the mix; then, for each line that comes, apply so many events
+    and say how long it took."""
     warm(seed)
     play = Play(size, seed)
-    play.load()
+    kept.load(play)
     play.apply(play.draw(BATCH)[1])
     drawn = [[play.draw(min(PIECE, events - at))[1] for at in range(0, events, PIECE)] for _ in range(times)]
     gc.collect()

@@ -51,9 +51,13 @@ class HttpRegistry:
         headers = {"Content-Type": "application/json"}
         if token_file is not None:
             headers["Authorization"] = f"Bearer {token_file.read_text(encoding='ascii').strip()}"
-        # trust_env: a proxy configured for the outside must not see the registry's traffic.
         self._http = httpx.AsyncClient(
-            base_url=url, headers=headers, timeout=timeout_ms / 1000, trust_env=False, transport=transport
+            base_url=url,
+            headers=headers,
+            timeout=timeout_ms / 1000,
+            trust_env=False,  # a proxy configured for the outside must not see the registry's traffic
+            transport=transport,
+            verify=url.startswith("https:"),  # else all authorities' certificates are read at each start, for nothing
         )
 
     async def __aenter__(self) -> HttpRegistry:

@@ -234,8 +234,7 @@ def named_for_personal_data(model: type[Payload]) -> list[str]:
         spellings = {name, field.alias or name}
         if any(ending in NEVER for spelling in spellings for ending in _endings(spelling)):
             found.append(name)
-        hint = typing.get_type_hints(model, include_extras=True)[name]
-        found += [f"{name}.{path}" for part in payloads_in(hint) for path in named_for_personal_data(part)]
+        found += [f"{name}.{path}" for part in payloads_in(field.annotation) for path in named_for_personal_data(part)]
     return found
 
 

@@ -218,10 +218,12 @@ class History:
     Attributes:
         facts: of each topic, with their offsets.
         published: rankings, in order.
+        known: what was known before the positions that were asked for.
     """
 
     facts: dict[str, list[tuple[int, Fact]]]
     published: list[RankingChanged]
+    known: dict[StreamPosition, Programme] = field(default_factory=dict)
 
     @classmethod
     async def read(cls, settings: Settings) -> History:
@@ -249,10 +251,12 @@ class History:
         return cls(facts, published)
 
     def until(self, position: StreamPosition) -> Programme:
-        """All that is known before a position."""
-        return Programme.of(
-            fact
-            for topic, end in zip(TOPIC_ORDER, position.offsets, strict=True)
-            for offset, fact in self.facts[topic]
-            if offset < end
-        )
+        """All that is known before a position; many answers are of the same one."""
+        if position not in self.known:
+            self.known[position] = Programme.of(
+                fact
+                for topic, end in zip(TOPIC_ORDER, position.offsets, strict=True)
+                for offset, fact in self.facts[topic]
+                if offset < end
+            )
+        return self.known[position]

@@ -70,7 +70,8 @@ class Answers:
         self._stations: dict[str, int] = {}
         self.employer_ids: list[str] = []
         self.station_ids: list[str] = []
-        self._placements: dict[str, dict[str, Placement]] = {}
+        self._placements: dict[str, tuple[Placement, ...]] = {}
+        self._shared_hours: dict[int, int] = {}
         self._certificates: dict[str, dict[str, Certificate]] = {}
         self.declared: dict[str, int] = {}
         self.closing: list[tuple[int, str]] = []
@@ -121,7 +122,7 @@ class Answers:
             parts = np.zeros((min(limit, arrays.seekers), len(Parts._fields)), np.int64)
             count = places.read_all(arrays.city, row, slots, scores, parts)
         else:
-            count = places.read_top(arrays.city, row, slots[:limit], scores[:limit], parts)
+            count = places.read_top(arrays.city, row, slots, scores, parts[:limit])
         key = arrays.city.seekers.key
         return [
             RankedSeeker(id_of(SEEKER, key[s]), score, Parts(*part))
@@ -135,8 +136,8 @@ class Answers:
         arrays = self.arrays
         row = arrays.seeker(key_of(seeker_id, SEEKER))
         limit = min(limit, arrays.sizes.bests)
-        slots, scores, parts = self._slots[:limit], self._scores[:limit], self._parts
-        count = places.read_best(arrays.city, row, slots, scores, parts)
+        slots, scores, parts = self._slots, self._scores, self._parts
+        count = places.read_best(arrays.city, row, slots, scores, parts[:limit])
         key = arrays.city.posts.key
         return [
             RankedPost(id_of(POST, key[p]), score, Parts(*part))
@@ -150,7 +151,7 @@ class Answers:
         row = self.arrays.seeker(key_of(seeker_id, SEEKER))
         if not self.arrays.here(self.arrays.city.seekers, row):
             return None
-        placements = self._placements.get(seeker_id, {}).values()
+        placements = self._placements.get(seeker_id, ())
         declared = self.declared.get(seeker_id)
         return reading.candidate(self.arrays.city, row, self.book, self.city, self.at, declared, placements)
 

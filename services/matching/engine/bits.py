@@ -20,15 +20,19 @@ from services.matching.engine.layout import I32, I64, U64, Int
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+COMPILED = ("bits", "blocks", "bounds", "changes", "layout", "pair", "places", "running", "sweep", "tops", "upkeep")
+"""Modules of this package whose code, or whose constants, are compiled; the others only call them."""
+
+
 def cache_dir() -> Path:
-    """Where compiled functions are kept, one folder for each state of this package's source.
+    """Where compiled functions are kept, one folder for each state of the source that is compiled.
 
     Numba itself looks at the file of each function alone, and stumbles over what was compiled from another state of
     the others.
     """
     digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(source.read_bytes())
+    for module in COMPILED:
+        digest.update(Path(__file__).with_name(f"{module}.py").read_bytes())
     base = Path(sys.prefix) if os.access(sys.prefix, os.W_OK) else Path.home() / ".cache"
     return base / "mamapost-kernel" / digest.hexdigest()[:16]
 

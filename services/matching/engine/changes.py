@@ -8,9 +8,10 @@ from services.matching.domain.policy import PART_MAX
 from services.matching.domain.rules import RELIABILITY_PRIOR
 from services.matching.engine.bits import compiled, row_of, woven
 from services.matching.engine.blocks import REACH_M, WIDE_CELL, drop_row, put_row, sort_of
-from services.matching.engine.bounds import chord_of, floor_inverse, least_of, per_desire_of
+from services.matching.engine.bounds import LOW_WORD, chord_of, floor_inverse, is_loose, least_of, per_desire_of
 from services.matching.engine.layout import (
     BLOCK,
+    BUSY,
     DESIRED,
     EDGE,
     F64,
@@ -20,10 +21,13 @@ from services.matching.engine.layout import (
     I32,
     LEAST,
     LIMIT,
+    LOOSE,
+    OPEN,
     PAY,
     PER_DESIRE,
     POST_EDGE,
     POSTS,
+    PRESENT,
     SEEKERS,
     SKILLS,
     STEADY,
@@ -31,6 +35,7 @@ from services.matching.engine.layout import (
     UNKNOWN,
     WEEK,
     City,
+    Float,
     Int,
 )
 from services.matching.engine.pair import (
@@ -45,19 +50,10 @@ from services.matching.engine.pair import (
     WAITING_FULL,
     limit_of,
 )
-from services.matching.engine.staging import OPEN, PRESENT, PostNews, SeekerNews
-from services.matching.engine.sweep import (
-    LOW_WORD,
-    MOVE,
-    OWN,
-    PUT_IN,
-    TAKE_OUT,
-    again_best,
-    again_top,
-    sweep_post,
-    sweep_seeker,
-)
+from services.matching.engine.staging import PostNews, SeekerNews
+from services.matching.engine.sweep import sweep_post, sweep_post_as_it_is, sweep_seeker
 from services.matching.engine.tops import clear
+from services.matching.engine.upkeep import AFTER, BEFORE, MOVE, OWN, again_best, again_top
 
 MINUTE_MS = 60_000
 WEEK_MINUTES = 10_080
@@ -95,9 +91,9 @@ def _copy(to: U64 | F64, i: Int, of: U64 | F64, j: Int) -> None:
 
 
 @woven
-def week_of(pattern: Int, word: Int) -> Int:
-    """A pattern of hours with the facilities that stand in a word of `row`, as `Index.codes` holds them."""
-    return np.int64(pattern) | (np.int64((word >> FACILITY_SHIFT) & NIBBLE) << 16)
+def week_of(pattern: Int, word: Int, mark: Int) -> Int:
+    """A pattern of hours, the facilities that stand in a word of `row`, and a mark, as `Index.codes` holds them."""
+    return np.int64(pattern) | mark | (np.int64((word >> FACILITY_SHIFT) & NIBBLE) << 16)
 
 
 @compiled
@@ -120,7 +116,7 @@ def enter_seeker(city: City, s: Int) -> None:
     ix.hot[block, FLOOR, at] = floor_inverse(np.int64(seekers.row[s, 7]))
     ix.hot[block, EDGE, at] = city.bests.edge[s]
     ix.hot[block, STEADY, at] = seekers.reliability[s] + seekers.waiting[s]
-    ix.codes[block, WEEK, at] = week_of(seekers.pattern[s], a5)
+    ix.codes[block, WEEK, at] = week_of(seekers.pattern[s], a5, BUSY if seekers.busy[s] >= 0 else 0)
     ix.codes[block, SKILLS, at] = seekers.row[s, 6] & LOW_WORD
 
 
@@ -135,7 +131,7 @@ def show_post(city: City, p: Int) -> None:
     ix.hot[block, POST_EDGE, at] = city.tops.edge[p]
     ix.hot[block, LEAST, at] = least_of(city, p)
     ix.hot[block, PER_DESIRE, at] = per_desire_of(city, p)
-    ix.codes[block, WEEK, at] = week_of(posts.pattern[p], posts.row[p, 5])
+    ix.codes[block, WEEK, at] = week_of(posts.pattern[p], posts.row[p, 5], LOOSE if is_loose(city, p) else 0)
     ix.codes[block, SKILLS, at] = posts.row[p, 6] & LOW_WORD
     ix.codes[block, DESIRED, at] = posts.row[p, 7] & LOW_WORD
 
@@ -156,7 +152,7 @@ def enter_post(city: City, p: Int) -> None:
 def pull_seeker(city: City, s: Int) -> None:
     """Take a seeker out of the posts' lists and the index, with the profile that she stands there by."""
     if city.seekers.where[s] >= 0:
-        sweep_seeker(city, s, TAKE_OUT, city.seekers.reliability[s] + city.seekers.waiting[s], 0)
+        sweep_seeker(city, s, BEFORE, city.seekers.reliability[s] + city.seekers.waiting[s], 0)
         drop_row(city.seeker_index, s, city.seekers.where)
 
 
@@ -165,14 +161,14 @@ def push_seeker(city: City, s: Int) -> None:
     """Put a seeker into the index and all lists."""
     enter_seeker(city, s)
     again_best(city, s)
-    sweep_seeker(city, s, PUT_IN | OWN, 0, city.seekers.reliability[s] + city.seekers.waiting[s])
+    sweep_seeker(city, s, AFTER | OWN, 0, city.seekers.reliability[s] + city.seekers.waiting[s])
 
 
 @woven
 def pull_post(city: City, p: Int) -> None:
     """Take a post out of the seekers' lists and the index, with the profile that it stands there by."""
     if city.posts.where[p] >= 0:
-        sweep_post(city, p, p, TAKE_OUT)
+        sweep_post_as_it_is(city, p, BEFORE)
         drop_row(city.post_index, p, city.posts.where)
         city.posts.changed[p] = 1
 
@@ -182,24 +178,15 @@ def push_post(city: City, p: Int) -> None:
     """Put a post into the index and all lists."""
     enter_post(city, p)
     again_top(city, p)
-    sweep_post(city, p, p, PUT_IN | OWN)
+    sweep_post_as_it_is(city, p, AFTER | OWN)
 
 
 @woven
-def keep_old(city: City, p: Int) -> Int:
-    """Copy a post to the spare row at the end, before its pay, overlap or facilities change. Answers the row."""
-    q = city.posts.shape[0] - 1
-    city.posts[q] = city.posts[p]
-    _copy(city.post_more, q, city.post_more, p)
-    return q
-
-
-@woven
-def move_post(city: City, p: Int, q: Int) -> None:
-    """Bring all lists from what a post was (`q`) to what it is."""
+def move_post(city: City, p: Int, old_pay: Int, old_word: Int, old_least: Float) -> None:
+    """Bring all lists from the terms that a post had, see `sweep_post`, to those it has."""
     show_post(city, p)
     again_top(city, p)
-    sweep_post(city, p, q, MOVE | OWN)
+    sweep_post(city, p, MOVE | OWN, old_pay, old_word, old_least)
 
 
 @compiled
@@ -312,14 +299,11 @@ def take_posts(city: City, table: I32, news: PostNews, more: U64, bulk: bool) ->
         was = posts.where[p] >= 0
         alike = was and takes and _is_alike(city, p, news, more, i)
         same = alike and posts.pay[p] == news.pay[i] and posts.row[p, 5] == news.row[i, 5]
-        q = p
-        if same:
-            pass
-        elif alike and not bulk:
-            q = keep_old(city, p)
-        elif was and bulk:
+        moves = alike and not bulk
+        old_pay, old_word, old_least = posts.pay[p], posts.row[p, 5], least_of(city, p)
+        if was and bulk and not same:
             drop_row(city.post_index, p, posts.where)
-        elif was:
+        elif was and not alike:
             pull_post(city, p)
         posts.version[p] = news.version[i]
         posts.status[p] = HERE if here else GONE
@@ -343,8 +327,8 @@ def take_posts(city: City, table: I32, news: PostNews, more: U64, bulk: bool) ->
             continue
         elif bulk:
             enter_post(city, p)
-        elif alike and not bulk:
-            move_post(city, p, q)
+        elif moves:
+            move_post(city, p, old_pay, old_word, old_least)
         else:
             push_post(city, p)
 
@@ -359,14 +343,16 @@ def revise_seeker(city: City, s: Int, skills: U64, busy: Int, bulk: bool) -> Non
     """
     seekers = city.seekers
     where = seekers.where[s]
-    if where >= 0 and not bulk:
+    if where >= 0 and bulk:
+        drop_row(city.seeker_index, s, seekers.where)
+    elif where >= 0:
         pull_seeker(city, s)
     seekers.row[s, 6] = skills[0]
     for w in range(city.seeker_more.shape[1]):
         city.seeker_more[s, w] = skills[w + 1]
     seekers.busy[s] = busy
     if where >= 0 and bulk:
-        city.seeker_index.codes[where // BLOCK, SKILLS, where % BLOCK] = skills[0] & LOW_WORD
+        enter_seeker(city, s)
     elif where >= 0:
         push_seeker(city, s)
 
@@ -379,13 +365,12 @@ def revise_post(city: City, p: Int, facilities: Int, takes: bool, bulk: bool) ->
     was = posts.where[p] >= 0
     if was == takes and posts.row[p, 5] == word:
         return
-    q, moves = p, was and takes and not bulk
-    if moves:
-        q = keep_old(city, p)
-    elif was and bulk:
+    moves = was and takes and not bulk
+    old_word = posts.row[p, 5]
+    if was and bulk:
         drop_row(city.post_index, p, posts.where)
         posts.changed[p] = 1
-    elif was:
+    elif was and not moves:
         pull_post(city, p)
     posts.row[p, 5] = word
     if not takes:
@@ -393,6 +378,6 @@ def revise_post(city: City, p: Int, facilities: Int, takes: bool, bulk: bool) ->
     elif bulk:
         enter_post(city, p)
     elif moves:
-        move_post(city, p, q)
+        move_post(city, p, posts.pay[p], old_word, least_of(city, p))
     else:
         push_post(city, p)

@@ -12,11 +12,21 @@ from services.matching.engine import changes, layout, room, running
 from services.matching.engine.bits import count_new, enter_all, find, row_of
 from services.matching.engine.layout import F32, HERE, I32, I64, U64, UNKNOWN, City, Shifts, Tables
 from services.matching.engine.pair import ONE, PLACED_SHIFT
-from services.matching.engine.staging import HoursBook, Id, PostNews, SeekerNews, SkillBook, Staging, keys_of
+from services.matching.engine.staging import (
+    HoursBook,
+    Id,
+    PostNews,
+    SeekerNews,
+    ShiftNews,
+    SkillBook,
+    Staging,
+    keys_of,
+    shift_news,
+)
 
 _NOTHING = Staging(SkillBook(), HoursBook())
 NO_IDS = keys_of([], "")
-NO_SEEKERS, NO_POSTS = _NOTHING.seeker_news(NO_IDS), _NOTHING.post_news(NO_IDS)
+NO_SEEKERS, NO_POSTS, NO_SHIFTS = _NOTHING.seeker_news(NO_IDS), _NOTHING.post_news(NO_IDS), shift_news(())
 NO_ROWS: I64 = np.zeros(0, np.int64)
 NO_SKILLS: U64 = np.zeros(1, np.uint64)
 NO_MORE: U64 = np.zeros((0, 0), np.uint64)
@@ -33,13 +43,13 @@ PATTERNS = 16
 class Sizes(NamedTuple):
     """Lengths of lists: how many places are shown, and how many are kept so that a loss seldom costs a new list.
 
-    A list is made anew from the whole city; with room for 14 and 12 losses that seldom happens.
+    A list is made anew from the whole city when it is too short, and cut when it is full, half-way to both.
     """
 
     tops: int = TOP_SEEKERS
-    tops_kept: int = 64
+    tops_kept: int = layout.TOPS_MAX - 1
     bests: int = BEST_POSTS
-    bests_kept: int = 32
+    bests_kept: int = layout.BESTS_MAX - 1
 
 
 def rules_of(policy: Policy, sizes: Sizes) -> I64:
@@ -54,6 +64,8 @@ def rules_of(policy: Policy, sizes: Sizes) -> I64:
             sizes.bests,
             sizes.tops_kept,
             sizes.bests_kept,
+            (sizes.tops + sizes.tops_kept + 1) // 2,
+            (sizes.bests + sizes.bests_kept + 1) // 2,
         ],
         np.int64,
     )
@@ -78,8 +90,8 @@ class Arrays:
             np.zeros((rows, 0), np.uint64),
             layout.lists(layout.TOP, rows),
             layout.lists(layout.BEST, rows),
-            room.index_for(none, rows, room.SEEKERS_A_CELL),
-            room.index_for(none, rows, room.POSTS_A_CELL),
+            room.index_for(none, rows, room.SEEKERS_A_CELL, layout.SEEKER_CODES),
+            room.index_for(none, rows, room.POSTS_A_CELL, layout.POST_CODES),
             *_no_patterns(PATTERNS),
             np.zeros((rows, layout.WEEK_WORDS), np.uint64),
             np.full((rows, 4), -1, np.int32),
@@ -88,8 +100,7 @@ class Arrays:
         )
         self.shifts: Shifts = layout.shifts(rows)
         minutes: I32 = np.zeros(changes.WEEK_MINUTES, np.int32)
-        self.tables = Tables(room.table(rows), room.table(rows), minutes)
-        self.shift_table = room.table(rows)
+        self.tables = Tables(room.table(rows), room.table(rows), room.table(rows), minutes)
         self._indexed = (0, 0)
         self._patterns = 1  # 0 is the number of those that have none
         self._free_busy: list[int] = list(range(rows))
@@ -123,7 +134,7 @@ class Arrays:
 
     def shift(self, key: Id) -> int:
         """Row of a shift, -1: unknown."""
-        return int(find(self.shift_table, self.shifts.key, *_words(key)))
+        return int(find(self.tables.shifts, self.shifts.key, *_words(key)))
 
     def named_seeker(self, key: Id) -> int:
         """Row of a seeker; a new one if nobody has named her before. There must be room."""
@@ -172,9 +183,9 @@ class Arrays:
         if self.shift_rows + shifts > _rows(self.shifts):
             rows = room.larger(_rows(self.shifts), self.shift_rows + shifts)
             self.shifts = room.enlarged(self.shifts, layout.shifts(rows), self.shift_rows)
-        if room.is_tight(self.shift_table, self.shift_rows + shifts):
-            self.shift_table = room.table(self.shift_rows + shifts)
-            enter_all(self.shift_table, self.shifts.key, 0, self.shift_rows)
+        if room.is_tight(self.tables.shifts, self.shift_rows + shifts):
+            self.tables = self.tables._replace(shifts=room.table(self.shift_rows + shifts))
+            enter_all(self.tables.shifts, self.shifts.key, 0, self.shift_rows)
         now = (self.seekers, self.posts)
         grown = any(count > 2 * before + 1024 for count, before in zip(now, self._indexed, strict=True))
         if (
@@ -196,8 +207,8 @@ class Arrays:
         rows = room.larger(len(kept), room.START)
         self.shifts = layout.shifts(rows)
         cast(npt.NDArray[np.void], self.shifts)[: len(kept)] = shifts[kept]
-        self.shift_table = room.table(rows)
-        enter_all(self.shift_table, self.shifts.key, 0, len(kept))
+        self.tables = self.tables._replace(shifts=room.table(rows))
+        enter_all(self.tables.shifts, self.shifts.key, 0, len(kept))
         self.city.work.counts[layout.SHIFTS] = len(kept)
 
     def _widen(self, words: int) -> None:
@@ -224,8 +235,8 @@ class Arrays:
 
     def _more_posts(self, least: int) -> None:
         city, used = self.city, self.posts
-        if least >= _rows(city.posts):  # the last row is spare (`changes.keep_old`)
-            rows = room.larger(_rows(city.posts), least + 1)
+        if least > _rows(city.posts):
+            rows = room.larger(_rows(city.posts), least)
             self.city = city._replace(
                 posts=room.enlarged(city.posts, layout.posts(rows), used),
                 post_more=room.wider(city.post_more, rows, city.post_more.shape[1] // 2, 2),
@@ -248,10 +259,16 @@ class Arrays:
         placed = open_ & ((city.posts.row[: self.posts, 5] >> PLACED_SHIFT) & ONE == ONE)
         self.city = city._replace(
             seeker_index=room.index_for(
-                city.seekers.home[: self.seekers][ranked], 2 * self.seekers + seekers + 1024, room.SEEKERS_A_CELL
+                city.seekers.home[: self.seekers][ranked],
+                2 * self.seekers + seekers + 1024,
+                room.SEEKERS_A_CELL,
+                layout.SEEKER_CODES,
             ),
             post_index=room.index_for(
-                city.posts.place[: self.posts][placed], 2 * self.posts + posts + 1024, room.POSTS_A_CELL
+                city.posts.place[: self.posts][placed],
+                2 * self.posts + posts + 1024,
+                room.POSTS_A_CELL,
+                layout.POST_CODES,
             ),
         )
         running.reindex(self.city)
@@ -264,10 +281,12 @@ class Arrays:
         op: int,
         *,
         seekers: SeekerNews = NO_SEEKERS,
+        seeker_more: U64 = NO_MORE,
         posts: PostNews = NO_POSTS,
+        post_more: U64 = NO_MORE,
+        went: ShiftNews = NO_SHIFTS,
         rows: I64 = NO_ROWS,
         skills: U64 = NO_SKILLS,
-        more: U64 = NO_MORE,
         now_ms: int = 0,
         today: int = 0,
         bulk: bool = False,
@@ -282,10 +301,12 @@ class Arrays:
                 tables=self.tables,
                 shifts=self.shifts,
                 seeker_news=seekers,
+                seeker_more=seeker_more,
                 post_news=posts,
+                post_more=post_more,
+                shift_news=went,
                 rows=rows,
                 skills=skills,
-                more=more,
                 now_ms=now_ms,
                 today=today,
                 bulk=bulk,
@@ -310,15 +331,17 @@ class Arrays:
         if now == known:
             return
         if now > len(city.covers):
-            covers, covered = _no_patterns(room.power_of_two(now))
+            hours, covers, covered = _no_patterns(room.larger(known, now))
+            hours[:known] = city.hours[:known]
             covers[:known, :known] = city.covers[:known, :known]
             covered[:known, :known] = city.covered[:known, :known]
-            self.city = city = city._replace(covers=covers, covered=covered)
+            self.city = city = city._replace(hours=hours, covers=covers, covered=covered)
         packed = b"".join(mask.to_bytes(layout.MASK_BYTES, "little") for mask in masks)
         bits = np.unpackbits(np.frombuffer(packed, np.uint8).reshape(len(masks), layout.MASK_BYTES), axis=1)
         shared = bits.astype(np.float32) @ bits[known - 1 :].T.astype(np.float32)
         lengths = np.array([mask.bit_count() for mask in masks], np.float32)
         for number in range(known, now):
+            city.hours[number] = np.frombuffer(masks[number - 1].to_bytes(48, "little"), np.uint64)
             of_both = shared[:, number - known]
             of_new = of_both / own if (own := lengths[number - 1]) else 1.0
             of_old = np.where(lengths, of_both / np.maximum(lengths, 1), 1.0)
@@ -333,7 +356,7 @@ class Arrays:
         city = self.city
         if not self._free_busy or len(posts) > city.busy_posts.shape[1]:
             used, each = city.busy_posts.shape
-            rows = used if self._free_busy else 2 * used
+            rows = used if self._free_busy else room.larger(used, used + 1)
             wide: I32 = np.full((rows, max(each, room.power_of_two(len(posts)))), -1, np.int32)
             wide[:used, :each] = city.busy_posts
             hours_of: U64 = np.zeros((rows, layout.WEEK_WORDS), np.uint64)
@@ -356,9 +379,10 @@ class Arrays:
         self._free_busy.append(row)
 
 
-def _no_patterns(rows: int) -> tuple[F32, F32]:
-    """`City.covers` and `covered` for so many patterns, of which nothing is known: each covers all of each other."""
-    return np.ones((rows, rows), np.float32), np.ones((rows, rows), np.float32)
+def _no_patterns(rows: int) -> tuple[U64, F32, F32]:
+    """`City.hours`, `covers` and `covered` for patterns of which nothing is known: each covers all of each other."""
+    hours: U64 = np.zeros((rows, layout.WEEK_WORDS), np.uint64)
+    return hours, np.ones((rows, rows), np.float32), np.ones((rows, rows), np.float32)
 
 
 def _rows(records: object) -> int:

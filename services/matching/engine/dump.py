@@ -32,7 +32,7 @@ from services.matching.engine.reading import instant
 from services.matching.engine.shard import Shard
 from services.matching.engine.staging import FACILITIES_OF, FACILITY_BITS_OF, POST, HoursBook, SkillBook, id_of, ms_of
 
-VERSION = 2
+VERSION = 3
 """Rises with every change of what the arrays mean."""
 
 Array = npt.NDArray[np.generic]
@@ -105,7 +105,7 @@ def _restore_arrays(shard: Shard, dumped: Mapping[str, Array]) -> None:
     city.work.counts[layout.SEEKERS : layout.SHIFTS + 1] = seekers, posts, shifts
     enter_all(arrays.tables.seekers, city.seekers.key, 0, seekers)
     enter_all(arrays.tables.posts, city.posts.key, 0, posts)
-    enter_all(arrays.shift_table, arrays.shifts.key, 0, shifts)
+    enter_all(arrays.tables.shifts, arrays.shifts.key, 0, shifts)
     arrays.recount_busy()
     arrays.reindex(0, 0)
 

@@ -90,10 +90,10 @@ class Engine:
         changed: set[str] = set()
         for city, of_city in by_city.items():
             shard = self._shard(city)
-            shard.apply(of_city)
+            has_policy = shard.apply(of_city)
             if city in self._rebuilds:
                 self._rebuilds[city].missed += of_city
-            if any(fact.kind == "policy" for fact in of_city):
+            if has_policy:
                 self._review(shard)
             changed |= self._finish(city)
             changed.update(self._shards[city].take_changed())

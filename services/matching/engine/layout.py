@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, cast
 
 import numpy as np
@@ -30,20 +31,30 @@ MASK_BYTES = 42
 WEEK_WORDS = 6
 """Words of `row` that hold the week mask; the mask ends in the low 16 bits of the sixth."""
 
-LINE = 64
-"""Bytes of a cache line. Records start at one; a record is longer than a line, so later ones may straddle two."""
-
 BLOCK = 64
 """Rows of one block of an index: as many as the prefilter takes in a few dozen vector operations."""
 
 TOPS_MAX, BESTS_MAX = 64, 32
-"""Longest lists that there is room for; how long they are is among the rules."""
+"""Longest lists that there is room for; how long they are is among the rules, shorter by a place for one too many."""
+
+POOL = 256
+"""Entries with their scores that are gathered before the worst of them are left out: as many as a list has, and more,
+so that a sweep of thousands leaves out but a few times."""
+
+PATTERNS_MAX = 1023
+"""Different weeks of a city that are numbered: for each two of them eight bytes are held. Others lose a shortcut."""
+
+UNNUMBERED = 0
+"""Number of a week that has none."""
 
 NEVER_MS = 2**62
 """An instant that does not come, in milliseconds."""
 
 UNKNOWN, HERE, GONE = 0, 1, 2
 """Of an entity: only named by others so far; known; over, its version kept against older news."""
+
+PRESENT, OPEN = 1, 2
+"""Flags of news: the entity is not over; the post takes someone."""
 
 NO_EDGE = -1
 """Edge of a list that holds everyone who matches."""
@@ -114,15 +125,15 @@ class Posts(Records, Protocol):
 class Lists(Records, Protocol):
     """The best of one side for each of the other: unsorted, and all who come before the edge or stand on it.
 
-    The edge is the place of the last one who was in when somebody had to be left out.
+    The edge is the place of the last one who was in when somebody had to be left out. Scores are not kept: most changes
+    of a score move nobody over an edge, and then there is nothing to write.
     """
 
     slot: I32
-    score: I32
     count: I32
     edge: I32  # score, or NO_EDGE
     edge_at: I64
-    edge_key: U64
+    edge_slot: I32
 
 
 class Blocks(Records, Protocol):
@@ -149,7 +160,8 @@ class Index(NamedTuple):
     `hot` and `codes`: what the bounds read, of each block one line a column. `hot`: x, y, z of the unit sphere, then of
     seekers 1 / limit (a chord), 1 / pay floor, edge of her list, steady score, and of posts pay, edge of its list, the
     share of its hours that it asks for, 1 / number of skills desired. `codes`: row of the entity, its pattern of hours
-    (low half) with its facilities (high half), and of the book's first 32 skills hers, or those required, and desired.
+    (low half) with its facilities (4 bits) and a mark, and of the book's first 32 skills hers, or those required, and
+    desired. The mark is of seekers `BUSY`, of posts `LOOSE`.
     """
 
     hot: F32
@@ -166,6 +178,13 @@ PAY, POST_EDGE, LEAST, PER_DESIRE = range(3, 7)
 
 SLOT, WEEK, SKILLS, DESIRED = range(4)
 """Lines of `Index.codes`."""
+
+SEEKER_CODES, POST_CODES = 3, 4
+"""How many of them each side has."""
+
+BUSY = LOOSE = 1 << 20
+"""Marks in `Index.codes`: she has placements; bounds of the post's scores may be far off, because its hours have no
+number or it names skills beyond the first 32."""
 
 
 class Shifts(Records, Protocol):
@@ -186,17 +205,31 @@ class Tables(NamedTuple):
 
     seekers: I32
     posts: I32
+    shifts: I32
     minutes: I32
+
+
+class Pool(NamedTuple):
+    """Entries of a list that is being made, with their scores."""
+
+    slot: I32
+    score: I64
+    used: I64  # one number
 
 
 class Work(NamedTuple):
     """Scratch of the compiled functions."""
 
-    bound: F32
+    bound: F32  # of a block's rows: bound of the score, the same as words, bound of the share of the commute limit
+    signs: U32
+    away: F32
+    fit: F32  # by pattern of hours: the share that a seeker covers, less than 0 where a placement is in the way
+    own: Pool  # of the list of whom a sweep is for, and of any other
+    held: Pool
     short_posts: I32
     short_seekers: I32
     is_short: U8  # posts, then seekers
-    lacks: F32  # by the 16 sets of facilities of the other side: what is missing of the full part, what has changed
+    lacks: F32  # by the 16 sets of facilities of the other side: what is missing of the full part, now and before
     counts: I64  # see below
 
 
@@ -219,6 +252,7 @@ class City(NamedTuple):
     bests: Lists
     seeker_index: Index
     post_index: Index
+    hours: U64  # of each pattern of hours, six words
     covers: F32  # of two patterns of hours: the share of the second that the first covers
     covered: F32  # of two patterns: the share of the first that the second covers
     busy_hours: U64  # of those who have placements
@@ -240,16 +274,21 @@ def _form(shape: type, wide: dict[str, int]) -> np.dtype[np.void]:
 SEEKER = _form(Seekers, {"row": 8, "home": 3, "key": 2})
 POST = _form(Posts, {"row": 8, "place": 3, "key": 2})
 SHIFT = _form(Shifts, {"key": 2})
-TOP = _form(Lists, {"slot": TOPS_MAX, "score": TOPS_MAX, "edge_key": 2})
-BEST = _form(Lists, {"slot": BESTS_MAX, "score": BESTS_MAX, "edge_key": 2})
+TOP, BEST = _form(Lists, {"slot": TOPS_MAX}), _form(Lists, {"slot": BESTS_MAX})
 _BLOCK, _HEAD = _form(Blocks, {"centre": 3}), _form(Heads, {})
 
 
 def records(form: np.dtype[np.void], rows: int) -> npt.NDArray[np.void]:
-    """Records of zeros that start at a cache line; pages that nobody touched cost no memory."""
-    raw = np.zeros(form.itemsize * rows + LINE, np.uint8)
-    start = -raw.ctypes.data % LINE
-    return raw[start : start + form.itemsize * rows].view(form)
+    """Records of zeros that start at a cache line."""
+    return _pages(form.itemsize * rows).view(form)
+
+
+def _pages(size: int) -> U8:
+    """Zeros in pages of their own: those that nobody touches cost no memory, and all are given back when let go.
+
+    What `np.zeros` gives may be used memory, which it fills, and what is freed may stay with the process.
+    """
+    return np.frombuffer(mmap.mmap(-1, max(size, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), np.uint8)[:size]
 
 
 def seekers(rows: int) -> Seekers:
@@ -278,17 +317,18 @@ def lists(form: np.dtype[np.void], rows: int) -> Lists:
     return cast(Lists, made.view(np.recarray))
 
 
-def index(blocks: int, sorts: int, cell: float) -> Index:
+def index(blocks: int, sorts: int, cell: float, codes: int) -> Index:
     """An empty index.
 
     Args:
         cell: edge of its cells as a chord.
+        codes: how many lines of `Index.codes` its side has.
     """
     heads = records(_HEAD, sorts)
     heads["block"] = -1
     return Index(
-        np.zeros((blocks, 7, BLOCK), np.float32),
-        np.zeros((blocks, 4, BLOCK), np.uint32),
+        _pages(4 * blocks * 7 * BLOCK).view(np.float32).reshape(blocks, 7, BLOCK),
+        _pages(4 * blocks * codes * BLOCK).view(np.uint32).reshape(blocks, codes, BLOCK),
         cast(Blocks, records(_BLOCK, blocks).view(np.recarray)),
         cast(Heads, heads.view(np.recarray)),
         np.array([0, -1, 0], np.int64),
@@ -296,10 +336,20 @@ def index(blocks: int, sorts: int, cell: float) -> Index:
     )
 
 
+def _pool() -> Pool:
+    return Pool(np.zeros(POOL, np.int32), np.zeros(POOL, np.int64), np.zeros(1, np.int64))
+
+
 def work(posts: int, seekers: int) -> Work:
     """Scratch for so many rows."""
+    bound = np.zeros(BLOCK, np.float32)
     return Work(
+        bound,
+        bound.view(np.uint32),
         np.zeros(BLOCK, np.float32),
+        np.zeros(PATTERNS_MAX + 1, np.float32),
+        _pool(),
+        _pool(),
         np.zeros(posts, np.int32),
         np.zeros(seekers, np.int32),
         np.zeros(posts + seekers, np.uint8),

@@ -11,13 +11,13 @@ import numpy as np
 
 from services.matching.domain.policy import PART_MAX
 from services.matching.engine.bits import compiled, ones, woven
-from services.matching.engine.layout import F64, I64, City, Int
+from services.matching.engine.layout import F64, I64, Bool, City, Int
 from shared.kernel.geo import EARTH_RADIUS_M, NEAR
 
 TIME, DISTANCE, SKILLS, PAY, FACILITIES, RELIABILITY, WAITING = range(7)
 """Places of the weights in `City.rules`; after them the city's commute limit, weeks of full waiting, list sizes."""
 
-COMMUTE_LIMIT, WAITING_FULL, SHOWN_TOPS, SHOWN_BESTS, KEPT_TOPS, KEPT_BESTS = range(7, 13)
+COMMUTE_LIMIT, WAITING_FULL, SHOWN_TOPS, SHOWN_BESTS, KEPT_TOPS, KEPT_BESTS, FILL_TOPS, FILL_BESTS = range(7, 15)
 
 TAIL = np.uint64(0xFFFF)
 NIBBLE = np.uint64(15)
@@ -136,6 +136,21 @@ def facilities_part(city: City, s: Int, p: Int) -> Int:
 
 
 @compiled
+def is_free(city: City, s: Int, p: Int) -> Bool:
+    """Whether her placements leave her free for a post: none is at it, none at its hours."""
+    busy, row = city.seekers.busy[s], city.posts.row
+    if busy < 0:
+        return True
+    for n in range(city.busy_posts.shape[1]):
+        if city.busy_posts[busy, n] == p:
+            return False
+    hours = city.busy_hours
+    taken = hours[busy, 0] & row[p, 0] | hours[busy, 1] & row[p, 1] | hours[busy, 2] & row[p, 2]
+    taken |= hours[busy, 3] & row[p, 3] | hours[busy, 4] & row[p, 4] | hours[busy, 5] & row[p, 5] & TAIL
+    return taken == NONE
+
+
+@compiled
 def base_of(city: City, s: Int, p: Int) -> Int:
     """Score of a pair without reliability and waiting, or -1 where a filter fails."""
     seekers, posts, rules = city.seekers, city.posts, city.rules
@@ -151,16 +166,8 @@ def base_of(city: City, s: Int, p: Int) -> Int:
     overlap = overlap_of(city, s, p)
     if overlap * 30 < np.int64(b5 >> ASKED_SHIFT) and (b5 >> HIGH_SHIFT) & NINE_BITS != NONE:
         return -1
-    busy = seekers.busy[s]
-    if busy >= 0:
-        for n in range(city.busy_posts.shape[1]):
-            if city.busy_posts[busy, n] == p:
-                return -1
-        for w in range(5):
-            if city.busy_hours[busy, w] & posts.row[p, w] != NONE:
-                return -1
-        if city.busy_hours[busy, 5] & posts.row[p, 5] & TAIL != NONE:
-            return -1
+    if not is_free(city, s, p):
+        return -1
     score = rules[DISTANCE] * PART_MAX
     if (b5 >> PLACED_SHIFT) & ONE:
         limit = limit_of(city, s)

@@ -5,16 +5,29 @@ from __future__ import annotations
 from services.matching.engine.bits import compiled
 from services.matching.engine.layout import I64, SEEKERS, City, Int
 from services.matching.engine.pair import base_of, parts_of
-from services.matching.engine.tops import before, in_order
+from services.matching.engine.tops import sort
+from services.matching.engine.upkeep import total_of
+
+
+@compiled
+def _show(city: City, p: Int, slots: I64, scores: I64, count: Int, parts: I64) -> Int:
+    """Order seekers who match a post, as far as `parts` reach; answers how many."""
+    shown = sort(slots, scores, count, parts.shape[0], city.seekers.at, city.seekers.key)
+    for n in range(shown):
+        parts_of(city, slots[n], p, parts[n])
+    return shown
 
 
 @compiled
 def read_top(city: City, p: Int, slots: I64, scores: I64, parts: I64) -> Int:
-    """The best seekers of a post, best first, as rows, scores and parts; answers how many."""
-    count = in_order(city.tops, p, city.seekers.at, city.seekers.key, slots, scores)
-    for n in range(count):
-        parts_of(city, slots[n], p, parts[n])
-    return count
+    """The best seekers of a post, best first, as rows, scores and parts; answers how many: what `parts` has room for.
+
+    `slots` and `scores` have room for all that are kept.
+    """
+    for n in range(city.tops.count[p]):
+        slots[n] = city.tops.slot[p, n]
+        scores[n] = total_of(city, slots[n], p)
+    return _show(city, p, slots, scores, city.tops.count[p], parts)
 
 
 @compiled
@@ -26,29 +39,23 @@ def read_all(city: City, p: Int, slots: I64, scores: I64, parts: I64) -> Int:
     for s in range(city.work.counts[SEEKERS]):
         if city.seekers.where[s] < 0:
             continue
-        base = base_of(city, s, p)
-        if base >= 0:
+        score = total_of(city, s, p)
+        if score >= 0:
             slots[count] = s
-            scores[count] = base + city.seekers.reliability[s] + city.seekers.waiting[s]
+            scores[count] = score
             count += 1
-    at, key = city.seekers.at, city.seekers.key
-    shown = min(count, parts.shape[0])
-    for n in range(shown):
-        best = n
-        for m in range(n + 1, count):
-            if before(scores[m], slots[m], scores[best], slots[best], at, key):
-                best = m
-        slots[n], slots[best] = slots[best], slots[n]
-        scores[n], scores[best] = scores[best], scores[n]
-        parts_of(city, slots[n], p, parts[n])
-    return shown
+    return _show(city, p, slots, scores, count, parts)
 
 
 @compiled
 def read_best(city: City, s: Int, slots: I64, scores: I64, parts: I64) -> Int:
-    """The best posts of a seeker, best first, as rows, scores and parts; answers how many."""
-    count = in_order(city.bests, s, city.posts.at, city.posts.key, slots, scores)
+    """The best posts of a seeker, as `read_top`."""
+    count = city.bests.count[s]
     for n in range(count):
+        slots[n] = city.bests.slot[s, n]
+        scores[n] = base_of(city, s, slots[n])
+    shown = sort(slots, scores, count, parts.shape[0], city.posts.at, city.posts.key)
+    for n in range(shown):
         scores[n] += city.seekers.reliability[s] + city.seekers.waiting[s]
         parts_of(city, s, slots[n], parts[n])
-    return count
+    return shown

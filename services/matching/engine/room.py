@@ -71,11 +71,11 @@ def cell_of(places: F64, a_cell: int) -> float:
     return edge
 
 
-def index_for(places: F64, rows: int, a_cell: int) -> Index:
+def index_for(places: F64, rows: int, a_cell: int, codes: int) -> Index:
     """An empty index for so many rows, of which these have a place."""
     edge = cell_of(places, a_cell) if len(places) else CELLS_M[-1] / EARTH_RADIUS_M
     sorts = rows // 16 + 512
-    return layout.index(2 * rows // BLOCK + sorts, power_of_two(2 * sorts), edge)
+    return layout.index(2 * rows // BLOCK + sorts, power_of_two(2 * sorts), edge, codes)
 
 
 def has_room(index: Index, rows: int) -> bool:

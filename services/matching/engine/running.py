@@ -36,8 +36,9 @@ from services.matching.engine.layout import (
     Tables,
 )
 from services.matching.engine.staging import PostNews, SeekerNews, ShiftNews
-from services.matching.engine.sweep import MOVE, build_best, build_top, lengthen, sweep_seeker
+from services.matching.engine.sweep import build_best, build_top, lengthen, sweep_seeker
 from services.matching.engine.tops import clear
+from services.matching.engine.upkeep import MOVE
 
 
 @compiled
@@ -53,21 +54,19 @@ def _count(city: City, s: Int, verdict: Int, by: Int) -> None:
 
 
 @compiled
-def take_shifts(
-    city: City, table: I32, shifts: Shifts, shift_table: I32, news: ShiftNews, today: Int, touched: I64
-) -> Int:
+def _take_shifts(city: City, tables: Tables, shifts: Shifts, news: ShiftNews, today: Int, touched: I64) -> Int:
     """Take in how shifts went, each if it is newer than what is held. Answers how many rows of `touched` it wrote."""
     count, counts = 0, city.work.counts
     for i in range(news.shape[0]):
         known = counts[SHIFTS]
-        f = row_of(shift_table, shifts.key, news.key[i, 0], news.key[i, 1], counts, SHIFTS)
+        f = row_of(tables.shifts, shifts.key, news.key[i, 0], news.key[i, 1], counts, SHIFTS)
         if f < known and news.revision[i] <= shifts.revision[f]:
             continue
         if f < known:
             _count(city, shifts.seeker[f], shifts.verdict[f], -1)
             touched[count] = shifts.seeker[f]
             count += 1
-        s = row_of(table, city.seekers.key, news.seeker[i, 0], news.seeker[i, 1], counts, SEEKERS)
+        s = row_of(tables.seekers, city.seekers.key, news.seeker[i, 0], news.seeker[i, 1], counts, SEEKERS)
         verdict = news.verdict[i] if today - news.day[i] < RELIABILITY_DAYS else DROPPED
         shifts.revision[f] = news.revision[i]
         shifts.day[f] = news.day[i]
@@ -155,7 +154,7 @@ def build(city: City) -> None:
         build_best(city, s)
 
 
-TAKE_SEEKERS, TAKE_POSTS, SETTLE, REVISE_SEEKER, REVISE_POST, NEW_DAY, BUILD = range(7)
+TAKE, SETTLE, REVISE_SEEKER, REVISE_POST, NEW_DAY, BUILD = range(6)
 """What `run` can do."""
 
 
@@ -166,10 +165,12 @@ def run(
     tables: Tables,
     shifts: Shifts,
     seeker_news: SeekerNews,
+    seeker_more: U64,
     post_news: PostNews,
+    post_more: U64,
+    shift_news: ShiftNews,
     rows: I64,
     skills: U64,
-    more: U64,
     now_ms: Int,
     today: Int,
     bulk: bool,
@@ -179,7 +180,7 @@ def run(
     """All that sweeps, in one compiled function, because each such function takes half a minute to compile.
 
     Args:
-        op: `TAKE_SEEKERS` and `TAKE_POSTS` take in news with `more` words of skills; `SETTLE` the `first` of `rows`;
+        op: `TAKE` takes in news, `rows` having room for two of each shift; `SETTLE` the `first` of `rows`;
             `REVISE_SEEKER` row `first` with `skills` and placements `second`; `REVISE_POST` row `first` with
             facilities `second` and whether it takes someone in `now_ms`; `NEW_DAY` begins `today` and writes who lost
             a shift into `rows`; `BUILD` makes every list anew.
@@ -187,12 +188,13 @@ def run(
     Returns:
         How many rows `NEW_DAY` wrote.
     """
-    if op == TAKE_SEEKERS:
-        take_seekers(city, tables.seekers, tables.minutes, seeker_news, more, now_ms, today, bulk)
-    elif op == TAKE_POSTS:
-        take_posts(city, tables.posts, post_news, more, bulk)
-    elif op == SETTLE:
-        settle(city, rows, first, now_ms, bulk)
+    touched = first
+    if op == TAKE:
+        touched = _take_shifts(city, tables, shifts, shift_news, today, rows)
+        take_seekers(city, tables.seekers, tables.minutes, seeker_news, seeker_more, now_ms, today, bulk)
+        take_posts(city, tables.posts, post_news, post_more, bulk)
+    if op in (TAKE, SETTLE):
+        settle(city, rows, touched, now_ms, bulk)
     elif op == REVISE_SEEKER:
         revise_seeker(city, first, skills, second, bulk)
     elif op == REVISE_POST:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import sys
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
@@ -18,15 +19,12 @@ from services.matching.domain import (
     Policy,
     Post,
     Seeker,
-    Shift,
-    opening_of,
 )
 from services.matching.engine import reading, running
 from services.matching.engine.answers import Answers
 from services.matching.engine.city import rules_of
-from services.matching.engine.layout import I64, U64
+from services.matching.engine.layout import I64, PATTERNS_MAX, U64
 from services.matching.engine.staging import (
-    FACILITIES_OF,
     FACILITY_BITS_OF,
     POST,
     SEEKER,
@@ -47,6 +45,9 @@ BULK_SHARE = 2
 
 BULK_LEAST = 64
 
+_OTHERS: tuple[EntityKind, ...] = ("employer", "station", "placement", "certificate", "policy")
+"""Kinds of facts that are kept as they are."""
+
 
 class Shard(Answers):
     """Rankings of one city, equal to `domain` at every instant.
@@ -57,8 +58,11 @@ class Shard(Answers):
 
     # --- what changes it ---
 
-    def apply(self, facts: Iterable[Fact]) -> None:
+    def apply(self, facts: Iterable[Fact]) -> bool:
         """Take in facts of the city; what is not newer than what is held changes nothing.
+
+        Returns:
+            Whether there is a policy among them.
 
         Raises:
             UnknownForm: a fact cannot be held (too many skills, an id of another kind); then nothing has changed.
@@ -69,12 +73,10 @@ class Shard(Answers):
             known = of_kind.get(fact.id)
             if known is None or fact.version > known.version:
                 of_kind[fact.id] = fact
-        seekers, posts, shifts = newest.pop("seeker", {}), newest.pop("post", {}), newest.pop("shift", {})
-        others = [fact for of_kind in newest.values() for fact in of_kind.values()]
+        seekers, posts, shifts = newest["seeker"], newest["post"], newest["shift"]
+        others = [fact for kind in _OTHERS for fact in newest[kind].values()]
         seeker_keys, post_keys = keys_of(list(seekers), SEEKER), keys_of(list(posts), POST)
-        went = shift_news(
-            [(fact.id, fact.version, fact.state) for fact in shifts.values() if isinstance(fact.state, Shift)]
-        )
+        went = shift_news(shifts.values())
         named_seekers, named_posts = _named_by(others)
         self._check(seekers.values(), posts.values(), others)
         arrays, batch = self.arrays, len(seekers) + len(posts) + len(shifts) + len(others)
@@ -102,6 +104,7 @@ class Shard(Answers):
             self._revise_post(arrays.named_post(key_of(post_id, POST)), bulk)
         if bulk:
             arrays.build()
+        return bool(newest["policy"])
 
     def advance(self, at: datetime) -> None:
         """Move the present on: what ends by itself ends, waiting grows. A clock that goes back is ignored."""
@@ -149,9 +152,9 @@ class Shard(Answers):
 
     def recall(self, fact: Fact) -> None:
         """Take up a fact whose effect is in the arrays already."""
-        self.facts[fact.kind][fact.id] = fact
+        fact = self._hold(fact)
         if isinstance(fact.state, Placement):
-            self._placements.setdefault(fact.state.seeker_id, {})[fact.id] = fact.state
+            self._placements[fact.state.seeker_id] = (*self._placements.get(fact.state.seeker_id, ()), fact.state)
         elif isinstance(fact.state, Certificate):
             self._certificates.setdefault(fact.state.seeker_id, {})[fact.id] = fact.state
             self._await_end(fact.state)
@@ -177,10 +180,10 @@ class Shard(Answers):
         before = held.get(fact.id)
         if before is not None and fact.version <= before.version:
             return
-        held[fact.id] = fact
+        fact = self._hold(fact)
         for state, added in ((before.state if before is not None else None, False), (fact.state, True)):
             if isinstance(state, Placement):
-                self._place(fact.id, state, added)
+                self._place(state, added)
                 seekers.add(state.seeker_id)
                 posts.add(state.post_id)
             elif isinstance(state, Certificate):
@@ -191,18 +194,31 @@ class Shard(Answers):
         elif fact.kind == "station":
             posts.update(self._posts_where(self.arrays.city.posts.station, self._stations.get(fact.id)))
 
+    def _hold(self, fact: Fact) -> Fact:
+        """Keep a fact; what many placements name, their post and hours, is held once for all."""
+        state = fact.state
+        if isinstance(state, Placement):
+            if len(self._shared_hours) >= PATTERNS_MAX:
+                self._shared_hours.clear()
+            hours = self._shared_hours.setdefault(state.hours, state.hours)
+            state = Placement(sys.intern(state.post_id), state.seeker_id, hours)
+            fact = Fact("placement", fact.id, fact.version, self.city, state)
+        self.facts[fact.kind][fact.id] = fact
+        return fact
+
     def _posts_where(self, column: np.ndarray[tuple[int, ...], np.dtype[np.int32]], number: int | None) -> list[str]:
         if number is None:
             return []
         key, rows = self.arrays.city.posts.key, self.arrays.posts
         return [id_of(POST, key[p]) for p in np.flatnonzero(column[:rows] == number)]
 
-    def _place(self, id_: str, placement: Placement, added: bool) -> None:
-        of_seeker = self._placements.setdefault(placement.seeker_id, {})
+    def _place(self, placement: Placement, added: bool) -> None:
+        others = self._placements.get(placement.seeker_id, ())
         if added:
-            of_seeker[id_] = placement
+            self._placements[placement.seeker_id] = (*others, placement)
         else:
-            del of_seeker[id_]
+            place = others.index(placement)
+            self._placements[placement.seeker_id] = others[:place] + others[place + 1 :]
         row = self.arrays.named_post(key_of(placement.post_id, POST))
         self.arrays.city.posts.taken[row] += 1 if added else -1
 
@@ -259,43 +275,46 @@ class Shard(Answers):
                 known = self._stations[post.station_id] = len(self.station_ids)
                 self.station_ids.append(post.station_id)
             station = known
-        facts = self._employer(post.employer_id), self._station(post.station_id)
-        opening = opening_of(fact.id, self.city, post, *facts, -1, self.at)
-        facilities = FACILITY_BITS_OF[opening.facilities]
-        staging.add_post(fact.version, post, employer, station, facilities, opening.available)
-        if post.closes_at is not None and post.closes_at > self.at:
-            heapq.heappush(self.closing, (ms_of(post.closes_at), fact.id))
+        facilities, takes = self._terms(FACILITY_BITS_OF[post.facilities], post.employer_id, post.station_id)
+        if post.closes_at is not None:
+            takes = takes and post.closes_at > self.at
+            if post.closes_at > self.at:
+                heapq.heappush(self.closing, (ms_of(post.closes_at), fact.id))
+        staging.add_post(fact.version, post, employer, station, facilities, takes)
+
+    def _terms(self, own: int, employer_id: str, station_id: str | None) -> tuple[int, bool]:
+        """A post's facilities with those of its station, and whether its employer and station let it take someone.
+
+        As `domain.opening_of` has it: an employer is active until it is known to be suspended, a station hosts nothing
+        until it is known to be accepted.
+        """
+        employer, station = self._employer(employer_id), self._station(station_id)
+        active = employer is None or employer.active
+        if station is None:
+            return own, active and station_id is None
+        return own | FACILITY_BITS_OF[station.facilities], active and station.accepted
 
     def _take(self, staging: Staging, seeker_keys: U64, post_keys: U64, went: ShiftNews, bulk: bool) -> None:
         arrays, now_ms = self.arrays, ms_of(self.at)
-        today = civil_day(self.at).toordinal()
-        touched: I64 = np.zeros(2 * len(cast(I64, went)), np.int64)
-        count = 0
-        if len(touched):
-            count = running.take_shifts(
-                *(arrays.city, arrays.tables.seekers, arrays.shifts, arrays.shift_table),
-                *(went, today, touched),
-            )
-        if staging.seekers:
-            arrays.run(
-                running.TAKE_SEEKERS,
-                seekers=staging.seeker_news(seeker_keys),
-                more=staging.seeker_more(),
-                now_ms=now_ms,
-                today=today,
-                bulk=bulk,
-            )
-        if staging.posts:
-            arrays.run(running.TAKE_POSTS, posts=staging.post_news(post_keys), more=staging.post_more(), bulk=bulk)
-        if count:
-            arrays.run(running.SETTLE, rows=touched, first=count, now_ms=now_ms, bulk=bulk)
+        arrays.run(
+            running.TAKE,
+            seekers=staging.seeker_news(seeker_keys),
+            seeker_more=staging.seeker_more(),
+            posts=staging.post_news(post_keys),
+            post_more=staging.post_more(),
+            went=went,
+            rows=np.zeros(2 * len(cast(I64, went)), np.int64),
+            now_ms=now_ms,
+            today=civil_day(self.at).toordinal(),
+            bulk=bulk,
+        )
 
     def _revise_seeker(self, seeker_id: str, bulk: bool) -> None:
         """Bring skills proven and hours taken up to date."""
         arrays, key = self.arrays, key_of(seeker_id, SEEKER)
         row = arrays.named_seeker(key)
         seekers = arrays.city.seekers
-        placements = list(self._placements.get(seeker_id, {}).values())
+        placements = self._placements.get(seeker_id, ())
         fresh = -1
         if placements:
             hours = 0
@@ -324,16 +343,9 @@ class Shard(Answers):
         if not self.arrays.here(posts, row):
             return
         station_id = self.station_ids[posts.station[row]] if posts.station[row] >= 0 else None
-        employer = self._employer(self.employer_ids[posts.employer[row]])
-        station = self._station(station_id)
-        takes = (
-            int(posts.closes[row]) > ms_of(self.at)
-            and (employer is None or employer.active)
-            and (station_id is None or (station is not None and station.accepted))
-            and int(posts.taken[row]) < int(posts.seats[row])
-        )
-        own = FACILITIES_OF[int(posts.own[row]) & 15]
-        facilities = FACILITY_BITS_OF[own | station.facilities if station is not None else own]
+        employer_id = self.employer_ids[posts.employer[row]]
+        facilities, takes = self._terms(int(posts.own[row]) & 15, employer_id, station_id)
+        takes = takes and int(posts.closes[row]) > ms_of(self.at) and int(posts.taken[row]) < int(posts.seats[row])
         self.arrays.run(running.REVISE_POST, first=row, second=facilities, now_ms=int(takes), bulk=bulk)
 
     def reweigh(self, policy: Policy) -> None:

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import binascii
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from services.matching.domain import Post, Seeker, Shift
+from services.matching.domain import Fact, Post, Seeker, Shift
 from services.matching.domain.state import Facility, PostKind, ShiftVerdict
-from services.matching.engine.layout import F64, I32, I64, MASK_BYTES, NEVER_MS, U8, U64, Records
-
-PRESENT, OPEN = 1, 2
-"""Flags of news: the entity is not over; the post takes someone."""
+from services.matching.engine.layout import (
+    F64,
+    I32,
+    I64,
+    MASK_BYTES,
+    NEVER_MS,
+    OPEN,
+    PATTERNS_MAX,
+    PRESENT,
+    U8,
+    U64,
+    UNNUMBERED,
+    Records,
+)
 
 KIND_BITS: dict[PostKind, int] = {"elastic": 1, "team": 2, "mobile": 4, "new-form": 8}
 FACILITY_BITS: dict[Facility, int] = {"child-care-room": 1, "nursing-room": 2, "shuttle-bus": 4, "parental-leave": 8}
@@ -34,12 +44,6 @@ URGENT = 16
 
 SKILLS_MAX = 1024
 """Different skills in one city. Code lists have some dozens; each 64 more cost every seeker eight bytes."""
-
-PATTERNS_MAX = 1023
-"""Different weeks of a city that are numbered: for each two of them eight bytes are held. Others lose a shortcut."""
-
-UNNUMBERED = 0
-"""Number of a week that has none."""
 
 WORD = 64
 WORD_MASK = 2**64 - 1
@@ -168,7 +172,7 @@ class SkillBook:
         mask = 0
         for skill in skills:
             mask |= self._bit[skill]
-        if len(self._mask) >= 4 * SKILLS_MAX:
+        if len(self._mask) >= SKILLS_MAX:
             self._mask.clear()
         self._mask[skills] = mask
         return mask
@@ -258,18 +262,19 @@ def _records(form: np.dtype[np.void], parts: list[bytes], keys: U64) -> npt.NDAr
     return made.view(np.recarray)
 
 
-def shift_news(shifts: Sequence[tuple[str, int, Shift]]) -> ShiftNews:
-    """How shifts went, each with its id and revision.
+def shift_news(facts: Iterable[Fact]) -> ShiftNews:
+    """How shifts went; a fact without a state says nothing.
 
     Raises:
         UnknownForm: an id is not that of a shift, or of a seeker.
     """
-    made = np.zeros(len(shifts), _SHIFT_FORM)
-    made["key"] = keys_of([id_ for id_, _, _ in shifts], SHIFT)
-    made["seeker"] = keys_of([shift.seeker_id for _, _, shift in shifts], SEEKER)
-    made["revision"] = [revision for _, revision, _ in shifts]
-    made["day"] = [shift.day.toordinal() for _, _, shift in shifts]
-    made["verdict"] = [VERDICTS[shift.verdict] for _, _, shift in shifts]
+    said = [(fact, fact.state) for fact in facts if isinstance(fact.state, Shift)]
+    made = np.zeros(len(said), _SHIFT_FORM)
+    made["key"] = keys_of([fact.id for fact, _ in said], SHIFT)
+    made["seeker"] = keys_of([shift.seeker_id for _, shift in said], SEEKER)
+    made["revision"] = [fact.version for fact, _ in said]
+    made["day"] = [shift.day.toordinal() for _, shift in said]
+    made["verdict"] = [VERDICTS[shift.verdict] for _, shift in said]
     return cast(ShiftNews, made.view(np.recarray))
 
 
@@ -304,7 +309,11 @@ class Staging:
         return len(self._posts)
 
     def add_seeker(self, version: int, seeker: Seeker | None, skills: int) -> None:
-        """A seeker's profile; `None` for one who withdrew."""
+        """A seeker's profile; `None` for one who withdrew.
+
+        Args:
+            skills: hers as a mask, those that she proved included.
+        """
         if seeker is None:
             record = _SEEKER.pack(b"", 0, 0, 0, 0, 0.0, 0.0, 0.0, 0, version, 0, 0, 0)
         else:
@@ -322,7 +331,8 @@ class Staging:
                 self._hours.number(seeker.free),
             )
         self._seekers.append(record)
-        self._seeker_more.append(words_of(skills, 1, self._more))
+        if self._more:
+            self._seeker_more.append(words_of(skills, 1, self._more))
 
     def add_post(
         self, version: int, post: Post | None, employer: int, station: int, facilities: int, takes: bool
@@ -361,7 +371,8 @@ class Staging:
             self._hours.number(post.hours),
         )
         self._posts.append(record)
-        self._post_more.append(words_of(required, 1, self._more) + words_of(desired, 1, self._more))
+        if self._more:
+            self._post_more.append(words_of(required, 1, self._more) + words_of(desired, 1, self._more))
 
     def seeker_news(self, keys: U64) -> SeekerNews:
         """The profiles of seekers, with the bits of their ids."""

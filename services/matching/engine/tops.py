@@ -1,22 +1,12 @@
-"""Lists of the best, kept up one entry at a time. Places are compared by score, then by instant, then by id."""
+"""Lists of the best: who is in, unsorted, and the edge; scores are looked up where an order is needed.
+
+Places are compared by score, then by instant, then by id.
+"""
 
 from __future__ import annotations
 
 from services.matching.engine.bits import compiled
-from services.matching.engine.layout import I64, NO_EDGE, U64, Bool, Int, Lists
-
-
-@compiled
-def stands(lists: Lists, row: Int, score: Int, at: Int, key_0: Int, key_1: Int) -> Bool:
-    """Whether a place comes before the edge of a list or is the edge: then, and only then, who has it is in."""
-    edge = lists.edge[row]
-    if score != edge:
-        return score > edge
-    if at != lists.edge_at[row]:
-        return at < lists.edge_at[row]
-    if key_0 != lists.edge_key[row, 0]:
-        return key_0 < lists.edge_key[row, 0]
-    return key_1 <= lists.edge_key[row, 1]
+from services.matching.engine.layout import I32, I64, NO_EDGE, POOL, U64, Bool, Int, Lists, Pool
 
 
 @compiled
@@ -30,58 +20,74 @@ def before(score_a: Int, a: Int, score_b: Int, b: Int, at: I64, key: U64) -> Boo
 
 
 @compiled
-def _last_two(lists: Lists, row: Int, at: I64, key: U64) -> tuple[Int, Int]:
-    """Where the last entry of a list and the one before it stand; -1 for what there is not."""
-    last, second = -1, -1
-    for n in range(lists.count[row]):
-        slot, score = lists.slot[row, n], lists.score[row, n]
-        if second >= 0 and before(score, slot, lists.score[row, second], lists.slot[row, second], at, key):
-            continue
-        if last >= 0 and before(score, slot, lists.score[row, last], lists.slot[row, last], at, key):
-            second = n
-        else:
-            second, last = last, n
-    return last, second
+def stands(lists: Lists, row: Int, slot: Int, score: Int, at: I64, key: U64) -> Bool:
+    """Whether an entry comes before the edge of a list or is the edge: then, and only then, it is in."""
+    edge = lists.edge[row]
+    if score != edge:
+        return score > edge
+    if at[slot] != lists.edge_at[row]:
+        return at[slot] < lists.edge_at[row]
+    last = lists.edge_slot[row]
+    if key[slot, 0] != key[last, 0]:
+        return key[slot, 0] < key[last, 0]
+    return key[slot, 1] <= key[last, 1]
 
 
 @compiled
-def _end_at(lists: Lists, row: Int, n: Int, at: I64, key: U64) -> None:
-    """Make an entry the edge."""
-    slot = lists.slot[row, n]
-    lists.edge[row] = lists.score[row, n]
-    lists.edge_at[row] = at[slot]
-    lists.edge_key[row, 0] = key[slot, 0]
-    lists.edge_key[row, 1] = key[slot, 1]
+def _swap(pool: Pool, i: Int, j: Int) -> None:
+    pool.slot[i], pool.slot[j] = pool.slot[j], pool.slot[i]
+    pool.score[i], pool.score[j] = pool.score[j], pool.score[i]
 
 
 @compiled
-def end_at_last(lists: Lists, row: Int, at: I64, key: U64) -> None:
-    """Make the last entry of a list that is not empty the edge."""
-    last, _ = _last_two(lists, row, at, key)
-    _end_at(lists, row, last, at, key)
+def cut(pool: Pool, kept: Int, at: I64, key: U64) -> None:
+    """Leave only the best `kept` of a pool that holds more, the last of them at its end."""
+    low, high = 0, pool.used[0] - 1
+    while low < high:
+        _swap(pool, (low + high) // 2, high)
+        place = low
+        for i in range(low, high):
+            if before(pool.score[i], pool.slot[i], pool.score[high], pool.slot[high], at, key):
+                _swap(pool, i, place)
+                place += 1
+        _swap(pool, place, high)
+        if place >= kept - 1:
+            high = place - 1
+        if place <= kept - 1:
+            low = place + 1
+    pool.used[0] = kept
 
 
 @compiled
-def put(lists: Lists, row: Int, slot: Int, score: Int, at: I64, key: U64, kept: Int) -> None:
-    """Put an entry that `stands` into a list; from a full one the worst falls out, and the next worst is the edge.
+def end_at_last(lists: Lists, row: Int, pool: Pool, at: I64) -> None:
+    """Make the entry at the end of a pool the edge of a list."""
+    last = pool.used[0] - 1
+    lists.edge[row] = pool.score[last]
+    lists.edge_slot[row] = pool.slot[last]
+    lists.edge_at[row] = at[pool.slot[last]]
 
-    Args:
-        at, key: instants and ids of the entries' side, by slot.
-        kept: how many entries make it full.
-    """
-    count = lists.count[row]
-    if count < kept:
-        lists.slot[row, count] = slot
-        lists.score[row, count] = score
-        lists.count[row] = count + 1
-        return
-    last, second = _last_two(lists, row, at, key)
-    if before(score, slot, lists.score[row, last], lists.slot[row, last], at, key):
-        lists.slot[row, last] = slot
-        lists.score[row, last] = score
-        if second >= 0 and before(score, slot, lists.score[row, second], lists.slot[row, second], at, key):
-            last = second
-    _end_at(lists, row, last, at, key)
+
+@compiled
+def gather(lists: Lists, row: Int, pool: Pool, slot: Int, score: Int, at: I64, key: U64, kept: Int) -> None:
+    """Put an entry that `stands` into the pool of a list; from a full one the worst fall out, and the edge rises."""
+    pool.slot[pool.used[0]] = slot
+    pool.score[pool.used[0]] = score
+    pool.used[0] += 1
+    if pool.used[0] == POOL:
+        cut(pool, kept, at, key)
+        end_at_last(lists, row, pool, at)
+
+
+@compiled
+def fill(lists: Lists, row: Int, pool: Pool, at: I64, key: U64, kept: Int, most: Int) -> None:
+    """Make a list of its pool, which is empty then: the best `kept` where there are more than `most`."""
+    if pool.used[0] > most:
+        cut(pool, kept, at, key)
+        end_at_last(lists, row, pool, at)
+    for n in range(pool.used[0]):
+        lists.slot[row, n] = pool.slot[n]
+    lists.count[row] = pool.used[0]
+    pool.used[0] = 0
 
 
 @compiled
@@ -94,16 +100,11 @@ def place_of(lists: Lists, row: Int, slot: Int) -> Int:
 
 
 @compiled
-def remove(lists: Lists, row: Int, slot: Int) -> Bool:
-    """Take a slot out of a list; says whether it was in."""
-    place = place_of(lists, row, slot)
-    if place < 0:
-        return False
+def remove(lists: Lists, row: Int, place: Int) -> None:
+    """Take the entry at a place out of a list."""
     last = lists.count[row] - 1
     lists.slot[row, place] = lists.slot[row, last]
-    lists.score[row, place] = lists.score[row, last]
     lists.count[row] = last
-    return True
 
 
 @compiled
@@ -114,23 +115,14 @@ def clear(lists: Lists, row: Int) -> None:
 
 
 @compiled
-def in_order(lists: Lists, row: Int, at: I64, key: U64, slots: I64, scores: I64) -> Int:
-    """Write the best of a list, best first, into `slots` and `scores` as far as they reach; answers how many."""
-    limit = slots.shape[0]
-    kept = 0
-    for n in range(lists.count[row]):
-        slot, score = lists.slot[row, n], lists.score[row, n]
-        if kept == limit:
-            if not before(score, slot, scores[kept - 1], slots[kept - 1], at, key):
-                continue
-            place = kept - 1
-        else:
-            place = kept
-            kept += 1
-        while place > 0 and before(score, slot, scores[place - 1], slots[place - 1], at, key):
-            slots[place] = slots[place - 1]
-            scores[place] = scores[place - 1]
-            place -= 1
-        slots[place] = slot
-        scores[place] = score
-    return kept
+def sort(slots: I32 | I64, scores: I64, count: Int, limit: Int, at: I64, key: U64) -> Int:
+    """Bring the best of some entries to the front, best first; answers how many, at most `limit`."""
+    shown = min(count, limit)
+    for n in range(shown):
+        best = n
+        for m in range(n + 1, count):
+            if before(scores[m], slots[m], scores[best], slots[best], at, key):
+                best = m
+        slots[n], slots[best] = slots[best], slots[n]
+        scores[n], scores[best] = scores[best], scores[n]
+    return shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -92,8 +93,9 @@ class Peers:
         self._url = url
         self._known: Sequence[Owner] = ()
         self._known_until_s = 0.0
-        self._client = _client(PEERS_MAX)
-        self._streams = _client(STREAMS_MAX)
+        tls = httpx.create_ssl_context(trust_env=False)  # one for both: each reads all authorities' certificates
+        self._client = _client(PEERS_MAX, tls)
+        self._streams = _client(STREAMS_MAX, tls)
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -147,8 +149,9 @@ class Peers:
             await response.aclose()
 
 
-def _client(most: int) -> httpx.AsyncClient:
-    return httpx.AsyncClient(limits=httpx.Limits(max_connections=most), trust_env=False, follow_redirects=False)
+def _client(most: int, tls: ssl.SSLContext) -> httpx.AsyncClient:
+    limits = httpx.Limits(max_connections=most)
+    return httpx.AsyncClient(limits=limits, verify=tls, trust_env=False, follow_redirects=False)
 
 
 async def _pieces(response: httpx.Response) -> AsyncIterator[bytes]:

@@ -1,0 +1,86 @@
+"""Slices of a batch: who comes meanwhile is let in between any two, whatever the machine does beside."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from shared.contracts.envelope import Envelope, encode
+from shared.kernel.ids import new_id
+from shared.messaging import slices
+from shared.messaging.dead_letters import Record, Rejected
+from shared.messaging.partitions import Offsets, Refuse, Slice
+from tests.unit.matching.wire import AT, seeker_registered
+
+
+class Books:
+    """A service's state: how many events each slice held; to each comes a request, answered after so many slices."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+        self.answered: list[int] = []
+        self.requests: list[asyncio.Task[None]] = []
+
+    async def request(self) -> None:
+        for _ in range(slices.STEPS_BETWEEN - 1):
+            await asyncio.sleep(0)
+        self.answered.append(len(self.sizes))
+
+    async def assigned(self, partitions: frozenset[int], cluster_id: str) -> Offsets:
+        raise AssertionError("no group here")
+
+    def placed(self, starts: Offsets) -> None: ...
+
+    def caught_up(self, partition: int) -> None: ...
+
+    async def revoked(self, partitions: frozenset[int]) -> None: ...
+
+    async def apply(self, piece: Slice, refuse: Refuse) -> None:
+        self.sizes.append(len(piece.events))
+        self.requests.append(asyncio.create_task(self.request()))
+
+
+class NoLetters:
+    async def send(self, rejected: Sequence[Rejected]) -> None:
+        assert not rejected
+
+
+class One:
+    """A record as the client gives it."""
+
+    def __init__(self, number: int, offset: int) -> None:
+        message = encode(Envelope(new_id("event"), AT, seeker_registered(number, version=1)))
+        self.topic, self.partition, self.offset = message.topic, message.partition, offset
+        self.key, self.value, self.headers = message.key, message.value, message.headers
+
+
+def _consumer(books: Books, records: Sequence[One]) -> slices.SliceConsumer:
+    letters: object = NoLetters()
+    consumer = slices.SliceConsumer("matching", ["seeker-registered"], books, letters)  # type: ignore[arg-type]
+    consumer._next = {(records[0].topic, records[0].partition): 0}
+    return consumer
+
+
+async def test_a_request_gets_through_between_two_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slices, "SLICE_MAX", 4)
+    monkeypatch.setattr(slices, "SLICE_START", 4)
+    books, given = Books(), [One(number, number) for number in range(12)]
+    consumer = _consumer(books, given)
+    records: Sequence[Record] = given
+    await consumer.handle(records)
+    await asyncio.gather(*books.requests)
+    assert books.sizes == [4, 4, 4]
+    assert books.answered == [1, 2, 3], "each before the next slice"
+
+
+@pytest.mark.parametrize(
+    ("size", "took_s", "following"),
+    [(100, slices.SLICE_S, 100), (100, slices.SLICE_S * 10, 10), (100, 0.0, 200), (1, 9.0, 1)],
+)
+def test_the_next_slice_takes_its_time(size: int, took_s: float, following: int) -> None:
+    consumer = _consumer(Books(), [One(1, 0)])
+    consumer._slice_max = size
+    consumer._adapt(size, took_s)
+    assert consumer._slice_max == min(following, slices.SLICE_MAX)
