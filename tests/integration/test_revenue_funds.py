@@ -108,6 +108,19 @@ async def desks(guarded: tuple[Settings, dict[str, str]], mongo: Mongo) -> Async
         yield made
 
 
+async def test_a_declined_request_is_off_the_list_and_cannot_be_approved(desks: Desks, mongo: Mongo) -> None:
+    spending_id = await desks.asked(receipt=receipt(b"%PDF-1.4 a clinic"))
+    decline = f"/spending-requests/{spending_id}/decline"
+    assert (await desks.approver.refused(decline, {"reason": " "}, 422))["errors"][0]["field"] == "reason"
+    assert (await desks.approver.accepted(decline, {"reason": "asked for twice"}))["topic"] == "spending-declined"
+    assert (await desks.desk.get("/spending-requests"))["items"] == []
+    problem = await desks.approver.refused(f"/spending-requests/{spending_id}/approve", {}, 409)
+    assert problem["code"] == "request-declined"
+    kept = await mongo.db["spendings"].find_one({"_id": spending_id})
+    assert kept
+    assert (kept["declined"]["reason"], kept["is_approved"]) == ("asked for twice", False)
+
+
 async def test_two_people_spend_and_everybody_sees_it(desks: Desks, mongo: Mongo) -> None:
     content = b"%PDF-1.4 " + b"six LED lights"
     spending_id = await desks.asked(receipt=receipt(content))
