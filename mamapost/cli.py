@@ -24,7 +24,7 @@ from mamapost.dlq.command import app as dlq
 from mamapost.kit.cli import kit
 from services.revenue.domain.statements import exact_yuan
 from shared.contracts.topics import TOPICS
-from shared.runtime import logs, server
+from shared.runtime import logs, server, tracing
 from shared.runtime.settings import Settings, unreadable
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -61,6 +61,7 @@ def serve(
     try:
         settings = Settings.model_validate({**Settings().model_dump(), **given})
         logs.configure(service.value, settings.log_level)
+        tracing.start(service.value, settings)
         served = importlib.import_module(f"services.{service.value}.app").create(settings)
     except (ValidationError, ValueError, OSError) as error:
         _fail(f"{service.value} cannot start: {unreadable(error)}")
@@ -73,8 +74,11 @@ def serve(
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=STOP_TIMEOUT_S,
     )
-    if not server.serve(served, config):
-        raise typer.Exit(1)
+    try:
+        if not server.serve(served, config):
+            raise typer.Exit(1)
+    finally:
+        tracing.stop()
 
 
 @app.command()

@@ -212,7 +212,7 @@ class Speaker:
                 topic,
                 PARTITION,
                 id_.encode(),
-                (
+                [
                     *constants[topic][:2],
                     ("ce_id", f"evt-{digits[32 * place : 32 * place + 32]}".encode()),
                     *constants[topic][2:4],
@@ -220,7 +220,7 @@ class Speaker:
                     constants[topic][4],
                     ("ce_partitionkey", CITY.encode()),
                     ("ce_sequence", str(version).encode()),
-                ),
+                ],
                 body.encode(),
             )
             for place, (topic, id_, version, body) in enumerate(said)

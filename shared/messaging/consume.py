@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby, islice
 from typing import Any
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
@@ -25,10 +26,11 @@ from pymongo.errors import PyMongoError
 from shared.contracts.envelope import Decode, Envelope, Undecodable, decode
 from shared.kernel.errors import ServiceError
 from shared.messaging.dead_letters import DeadLetters, Record, Rejected
-from shared.runtime import metrics
+from shared.runtime import metrics, tracing
 from shared.runtime.logs import logger
 from shared.runtime.mongo import is_unavailable
 from shared.runtime.settings import Settings
+from shared.runtime.tracing import Traced
 
 RETRY_PAUSE_S = 0.5
 """Pause before a failed batch comes again, so that a lost database is not hammered."""
@@ -39,6 +41,10 @@ POLL_MS = 10
 REBALANCE_TIMEOUT_MS = 10_000
 """How long a rebalance waits for a member: above any healthy batch (under 2 s). A member that takes longer loses its
 partitions and its batch comes again, which is harmless; the embedded broker waits this long for a killed one."""
+
+TRACED_MAX = 50
+"""Events of a batch that are traced: each costs a transaction of its own, some 4 ms, so together 200 ms. A batch with
+more of them is a backlog, of which these are a sample."""
 
 SESSION_TIMEOUT_MS = 6_000
 """A consumer that was killed is missed after this long (the least that Kafka allows by default)."""
@@ -143,7 +149,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
     async def _apply_all(self, good: list[Received]) -> None:
         try:
             with metrics.APPLY_SECONDS.time():
-                refusals = await self._apply([envelope for _, envelope in good])
+                refusals = await self._apply_in_traces([envelope for _, envelope in good])
         except Exception as error:
             if comes_again(error):
                 await self._pause(error)
@@ -152,10 +158,26 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
             refusals = await self._apply_singly(good)
         if refusals:
             record_of = {envelope.id: record for record, envelope in good}
-            await self._dead_letters.send(
-                [Rejected(record_of[refusal.envelope.id], "refused", refusal.detail) for refusal in refusals]
-            )
+            await self._dead_letters.send([refused(record_of, refusal) for refusal in refusals])
         self._count(good)
+
+    async def _apply_in_traces(self, batch: Sequence[Envelope]) -> Sequence[Refusal]:
+        """Apply a batch; each event of a trace by itself, so that what it causes belongs to its trace."""
+        spans = tracing.spans()
+        traced = traced_of(batch) if spans is not None else []
+        if spans is None or not traced:
+            return await self._apply(batch)
+        refusals: list[Refusal] = []
+        with spans.batch(traced):
+            alone = {event.event_id: event for event in traced}
+            for is_alone, run in groupby(batch, lambda envelope: envelope.id in alone):
+                if not is_alone:
+                    refusals += await self._apply(list(run))
+                    continue
+                for envelope in run:
+                    with spans.process(alone[envelope.id]):
+                        refusals += await self._apply([envelope])
+        return refusals
 
     def _count(self, good: Sequence[Received]) -> None:
         """Count what came together; of each topic the oldest event stands for the delay of all."""
@@ -171,13 +193,13 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
         refusals: list[Refusal] = []
         for record, envelope in good:
             try:
-                refusals.extend(await self._apply([envelope]))
+                refusals.extend(await self._apply_in_traces([envelope]))
             except Exception as error:
                 if comes_again(error):
                     await self._pause(error)
                     raise
                 _log.exception("event failed", event_id=envelope.id, topic=record.topic)
-                await self._dead_letters.send([Rejected(record, "handler-failed", type(error).__name__, attempts=2)])
+                await self._dead_letters.send([failed(record, envelope, error)])
         return refusals
 
     async def _pause(self, error: BaseException) -> None:
@@ -209,6 +231,14 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
         self.assigned.set()
 
 
+def traced_of(batch: Sequence[Envelope]) -> list[Traced]:
+    """The events of a batch that continue a trace; the first `TRACED_MAX`."""
+    traced = (
+        Traced(envelope.event.topic, envelope.id, envelope.traceparent) for envelope in batch if envelope.traceparent
+    )
+    return list(islice(traced, TRACED_MAX))
+
+
 def split(records: Sequence[Record], decode: Decode = decode) -> tuple[list[Received], list[Rejected]]:
     """Valid events with their records, in order, and the rest with reasons. Never raises.
 
@@ -227,6 +257,21 @@ def split(records: Sequence[Record], decode: Decode = decode) -> tuple[list[Rece
             seen.add(envelope.id)
             good.append((record, envelope))
     return good, bad
+
+
+def refused(record_of: Mapping[str, Record], refusal: Refusal) -> Rejected:
+    """The dead letter of an event that its consumer cannot use.
+
+    Args:
+        record_of: records by the ids of their events.
+    """
+    event_id = refusal.envelope.id
+    return Rejected(record_of[event_id], "refused", refusal.detail, event_id=event_id)
+
+
+def failed(record: Record, envelope: Envelope, error: BaseException) -> Rejected:
+    """The dead letter of an event that made its handler fail, in its batch and by itself."""
+    return Rejected(record, "handler-failed", type(error).__name__, attempts=2, event_id=envelope.id)
 
 
 def comes_again(error: BaseException) -> bool:

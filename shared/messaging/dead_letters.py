@@ -38,12 +38,14 @@ class Rejected:
     Attributes:
         detail: which field, what was expected; no value of the message.
         attempts: how often it was tried.
+        event_id: of a message that is a valid event.
     """
 
     record: Record
     reason: Reason
     detail: str
     attempts: int = 1
+    event_id: str | None = None
 
 
 def replays_of(headers: Sequence[tuple[str, bytes | None]]) -> int:
@@ -90,6 +92,7 @@ class DeadLetters:
                 partition=item.record.partition,
                 offset=item.record.offset,
                 reason=item.reason,
+                event_id=item.event_id,
                 detail=item.detail[:DETAIL_MAX],
             )
 

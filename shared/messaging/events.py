@@ -17,7 +17,11 @@ from shared.contracts.envelope import Envelope, Message, encode
 from shared.contracts.fields import Event
 from shared.contracts.topics import with_old_versions
 from shared.kernel.ids import new_id
+from shared.runtime import tracing
+from shared.runtime.logs import logger
 from shared.runtime.mongo import Database, Document, Session
+
+_log = logger(__name__)
 
 _STAMPED = {"feed_round": {"$gt": 0}}
 
@@ -82,10 +86,15 @@ class EventLog:
         foreign = [event.topic for event in events if event.source != self._service]
         if foreign:
             raise ValueError(f"{self._service} does not own {foreign[0]}")
-        envelopes = [Envelope(new_id("event"), at, event) for event in events]
+        trace = tracing.traceparent()
+        envelopes = [Envelope(new_id("event"), at, event, trace) for event in events]
         day = at.astimezone(UTC).date()
-        older = [Envelope(new_id("event"), at, old) for event in events for old in with_old_versions(event, day)[1:]]
+        older = [
+            Envelope(new_id("event"), at, old, trace) for event in events for old in with_old_versions(event, day)[1:]
+        ]
         await self.collection.insert_many([_document(each) for each in (*envelopes, *older)], session=session)
+        for envelope in envelopes:
+            _log.debug("event stored", event_id=envelope.id, topic=envelope.event.topic)
         return envelopes
 
     def wake(self) -> None:

@@ -22,9 +22,10 @@ from shared.contracts.topics import TOPICS
 from shared.kernel.clock import Clock
 from shared.messaging.events import EventLog, message_of
 from shared.messaging.publish import publish
-from shared.runtime import metrics
+from shared.runtime import metrics, tracing
 from shared.runtime.logs import logger
 from shared.runtime.mongo import Database, Document, is_unavailable
+from shared.runtime.tracing import Traced
 
 LEASE_S = 3.0
 """A relay that died is followed after this long; the living one renews it with every batch and look."""
@@ -154,7 +155,11 @@ class Relay:
         batch = await self._next(generation)
         if not batch:
             return 0
-        await publish(producer, map(message_of, batch))
+        if (spans := tracing.spans()) is None:
+            await publish(producer, map(message_of, batch))
+        else:
+            with spans.each("publish", _traced_of(batch)):
+                await publish(producer, map(message_of, batch))
         await self._events.collection.update_many(
             {"_id": {"$in": [event["_id"] for event in batch]}}, {"$max": {"published": generation}}
         )
@@ -209,6 +214,14 @@ def in_order(batch: Sequence[Document]) -> list[Document]:
         for place, event in zip(own, versions, strict=True):
             ordered[place] = event
     return ordered
+
+
+def _traced_of(batch: Sequence[Document]) -> list[Traced]:
+    return [
+        Traced(event["topic"], event["_id"], event["headers"]["traceparent"])
+        for event in batch
+        if "traceparent" in event["headers"]
+    ]
 
 
 def own_topics(service: str) -> list[str]:

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, NoReturn
 
 from aiokafka import TopicPartition
@@ -21,10 +22,10 @@ from faststream.kafka.message import KafkaMessage
 
 from shared.contracts.envelope import Decode, decode
 from shared.kernel.errors import ServiceError
-from shared.messaging.consume import Consumer, Received, Refusal, comes_again, split
-from shared.messaging.dead_letters import DeadLetters, Record, Rejected
+from shared.messaging.consume import Consumer, Received, Refusal, comes_again, failed, refused, split, traced_of
+from shared.messaging.dead_letters import DeadLetters, Record
 from shared.messaging.partitions import Offsets, Partitions, Slice
-from shared.runtime import metrics
+from shared.runtime import metrics, tracing
 from shared.runtime.logs import logger
 from shared.runtime.settings import Settings
 from shared.runtime.supervised import end
@@ -237,13 +238,13 @@ class SliceConsumer(Consumer):
         record_of = {envelope.id: record for record, envelope in good}
 
         async def refuse(refusals: Sequence[Refusal]) -> None:
-            await self._dead_letters.send(
-                [Rejected(record_of[refusal.envelope.id], "refused", refusal.detail) for refusal in refusals]
-            )
+            await self._dead_letters.send([refused(record_of, refusal) for refusal in refusals])
 
+        events = [envelope for _, envelope in good]
+        spans = tracing.spans()
         try:
-            with metrics.APPLY_SECONDS.time():
-                await self._partitions.apply(Slice([envelope for _, envelope in good], ends), refuse)
+            with metrics.APPLY_SECONDS.time(), spans.each("process", traced_of(events)) if spans else nullcontext():
+                await self._partitions.apply(Slice(events, ends), refuse)
         except Exception as error:
             if _comes_again(error) or not good:
                 raise
@@ -263,7 +264,7 @@ class SliceConsumer(Consumer):
                 if _comes_again(error):
                     raise
                 _log.exception("event failed", event_id=envelope.id, topic=record.topic)
-                await self._dead_letters.send([Rejected(record, "handler-failed", type(error).__name__, attempts=2)])
+                await self._dead_letters.send([failed(record, envelope, error)])
 
     def _ends(self, records: Sequence[Record]) -> Offsets:
         ends: dict[tuple[str, int], int] = {}

@@ -15,6 +15,7 @@ import orjson
 from fastapi import Depends, FastAPI, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ValidationError
@@ -26,7 +27,7 @@ from starlette.types import Scope as AsgiScope
 
 from shared.contracts import asyncapi
 from shared.kernel.errors import Fault, Kind, ServiceError
-from shared.runtime import cities, metrics
+from shared.runtime import cities, metrics, tracing
 from shared.runtime.auth import Forbidden, Holder, Scope, Tokens, Unauthorized
 from shared.runtime.logs import logger
 from shared.runtime.mongo import is_unavailable, unavailable
@@ -47,8 +48,14 @@ FAULTS_MAX = 50
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Methods that metrics know; a client can send any word, and a label is no place for it."""
 
+UNTRACED = ("/health/", "/metrics")
+"""What is asked for every few seconds and has no effect."""
+
 CLIENT_GONE = 499
 """Status in the metrics of a request whose client went away before its end; nobody is answered."""
+
+NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+"""FastAPI's own would record paths and the messages of errors, both of which may be personal; ours is `tracing`."""
 
 DOCS_FILES = "/docs/files"
 """Where the page of the routes has its scripts from: this service, since an operator's network may reach no other."""
@@ -111,6 +118,7 @@ def create_app(
         description=description,
         version="1",
         lifespan=lifespan,
+        telemetry=NO_TELEMETRY,
         responses=PROBLEMS,
         separate_input_output_schemas=False,
     )
@@ -258,9 +266,20 @@ class _Edge:
         self._body_max_bytes = body_max_bytes
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        spans = tracing.spans()
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-            return
+        elif spans is None or scope["path"].startswith(UNTRACED):
+            await self._serve(scope, receive, send)
+        else:
+            method = _method_of(scope)
+            parent = next((value for name, value in scope["headers"] if name == b"traceparent"), b"")
+            with spans.request(method, parent.decode("latin-1")) as span:
+                route, status = await self._serve(scope, receive, send)
+                spans.answered(span, method, route, status)
+
+    async def _serve(self, scope: AsgiScope, receive: Receive, send: Send) -> tuple[str, int]:
+        """Answer a request. Returns the route's template and the status."""
         limit = self._body_max_bytes.get(scope["path"].rpartition("/")[2], BODY_MAX_BYTES)
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         started = time.perf_counter()
@@ -290,9 +309,14 @@ class _Edge:
             await _code_problem(500, "internal", "an unexpected error; it was logged", [])(scope, receive, count)
         finally:
             route = getattr(scope.get("route"), "path", "none")
-            method = scope["method"] if scope["method"] in METHODS else "other"
+            method = _method_of(scope)
             metrics.HTTP_REQUESTS.labels(method, route, str(status)).inc()
             metrics.HTTP_SECONDS.labels(method, route).observe(time.perf_counter() - started)
+        return route, status
+
+
+def _method_of(scope: AsgiScope) -> str:
+    return scope["method"] if scope["method"] in METHODS else "other"
 
 
 def _too_large(limit: int) -> _BodyTooLarge:

@@ -8,11 +8,14 @@ from typing import cast
 
 import structlog
 
+from shared.runtime import tracing
+
 
 def configure(service: str, level: str) -> None:
     """Set up logging of a process; libraries' loggers end in the same stream and form."""
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
+        tracing.annotate,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -36,8 +39,8 @@ def configure(service: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    # These tell of every request; a warning from them is still shown.
-    for noisy in ("uvicorn.access", "pymongo", "faststream"):
+    # These tell of every request, or of every step of a compilation; a warning from them is still shown.
+    for noisy in ("uvicorn.access", "pymongo", "faststream", "numba"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     # It repeats a refused connection ten times a second; the bus says once that the broker is away.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

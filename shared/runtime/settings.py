@@ -79,6 +79,18 @@ class Settings(BaseSettings):
     figures_interval_s: Annotated[
         float, Field(ge=1, le=3600, description="Pause between counts of the programme's figures for dashboards.")
     ] = 60
+    trace_to: Annotated[
+        str | None,
+        Field(
+            pattern=r"^(https?://[^\s?#]+|file:///[^\s?#]+)$",
+            description="Where spans of traces go: an OTLP collector over HTTP, e.g. http://127.0.0.1:4318, or "
+            "file:///path, one JSON object a line; default: nowhere, nothing is traced.",
+        ),
+    ] = None
+    trace_ratio: Annotated[
+        float,
+        Field(ge=0, le=1, description="Share of the traces begun here that is recorded; a caller's own count as is."),
+    ] = 0.1
     log_level: Annotated[
         str, Field(pattern="^(debug|info|warning|error)$", description="Least severe level that is logged.")
     ] = "info"
