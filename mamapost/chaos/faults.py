@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -64,7 +64,7 @@ def timelines(world: World) -> list[Timeline]:
     found += [Timeline("brokers", brokers, ENGINE_PAUSE_S), Timeline("stores", stores, ENGINE_PAUSE_S)]
     if world.network is not None:
         found.append(Timeline("network", {"slow": [*world.brokers, *world.stores]}, NETWORK_PAUSE_S))
-    found.append(Timeline("messages", dict.fromkeys(MESSAGE_KINDS, (TOPICS,)), MESSAGES_PAUSE_S))
+    found.append(Timeline(TOPICS, dict.fromkeys(MESSAGE_KINDS, (TOPICS,)), MESSAGES_PAUSE_S))
     return found
 
 
@@ -85,53 +85,51 @@ class Injector:
     injected: list[Fault] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     active: dict[int, str] = field(default_factory=dict)
-    _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
+    _broker: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def run(self, faults: Sequence[Fault], duration_s: float, tell: Callable[[], None]) -> None:
-        """Carry out those whose time comes before the end; returns when the last one is undone.
+    async def run(self, timelines: Sequence[Sequence[Fault]], duration_s: float, tell: Callable[[], None]) -> None:
+        """Carry out all timelines side by side, each fault by fault; returns when the last one is undone.
 
         Args:
-            duration_s: a fault that had to wait for its part until then is left out.
+            duration_s: no fault begins after it.
             tell: called whenever a fault begins or ends.
         """
-        started = time.monotonic()
+        ends_at = time.monotonic() + duration_s
 
-        async def one(fault: Fault) -> None:
-            await asyncio.sleep(max(fault.begins_s - (time.monotonic() - started), 0))
-            async with AsyncExitStack() as stack:
-                for name in sorted(self._touched(fault)):
-                    await stack.enter_async_context(self._locks.setdefault(name, asyncio.Lock()))
-                if time.monotonic() - started > duration_s:
-                    return
-                self.history.note(FaultBegan(self.history.now_s, fault.number, fault.kind, fault.target))
-                self.injected.append(fault)
-                self.active[fault.number] = f"{fault.kind} {fault.target}"
-                tell()
-                try:
-                    await self._do(fault)
-                except LocalRunError as error:
-                    self.failures.append(f"after {fault.kind} of {fault.target}: {error}")
-                self.history.note(FaultEnded(self.history.now_s, fault.number))
-                del self.active[fault.number]
-                tell()
+        async def one_after_the_other(faults: Sequence[Fault]) -> None:
+            for fault in faults:
+                await asyncio.sleep(min(fault.pause_s, max(ends_at - time.monotonic(), 0)))
+                async with self._alone(fault):
+                    if time.monotonic() >= ends_at:
+                        return
+                    await self._carry_out(fault, tell)
 
         async with asyncio.TaskGroup() as group:
-            for fault in faults:
-                group.create_task(one(fault))
+            for faults in timelines:
+                group.create_task(one_after_the_other(faults))
 
-    def _touched(self, fault: Fault) -> set[str]:
-        """What nothing else may be done to meanwhile: parts, or something about a part."""
-        if fault.kind in ("slow", "clock"):
-            return {f"{fault.kind} {fault.target}"}
-        if fault.target == TOPICS and not self.world.keeps_messages:
-            # The embedded broker makes a topic of a message that comes before its owner has created it.
-            return {TOPICS, *self.world.brokers}
-        if fault.kind == "leader":
-            return set(self.world.brokers if fault.target in self.world.brokers else self.world.stores)
-        return set(self.world.members(fault.target))
+    async def _carry_out(self, fault: Fault, tell: Callable[[], None]) -> None:
+        self.injected.append(fault)
+        number = len(self.injected)
+        self.history.note(FaultBegan(self.history.now_s, number, fault.kind, fault.target))
+        self.active[number] = f"{fault.kind} {fault.target}"
+        tell()
+        try:
+            await self._do(fault)
+        except LocalRunError as error:
+            self.failures.append(f"after {fault.kind} of {fault.target}: {error}")
+        self.history.note(FaultEnded(self.history.now_s, number))
+        del self.active[number]
+        tell()
+
+    def _alone(self, fault: Fault) -> AbstractAsyncContextManager[object]:
+        """The embedded broker makes a topic of a message that comes before its owner has created it; so no messages
+        are put there while it may come back empty."""
+        touches_broker = fault.timeline in (TOPICS, "brokers")
+        return self._broker if touches_broker and not self.world.keeps_messages else nullcontext()
 
     async def _do(self, fault: Fault) -> None:
-        dice = Dice("chaos-fault", self.seed, fault.number)
+        dice = Dice("chaos-fault", self.seed, fault.timeline, fault.number)
         match fault.kind:
             case "kill":
                 await self._kill(fault)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -41,16 +41,18 @@ class Fault:
     """One fault.
 
     Attributes:
-        number: from 1, in the order of `begins_s`.
-        target: name of the part, or of the topic's owner.
-        begins_s: seconds after the start of the run; later where the part is still busy with the fault before.
+        timeline: faults of one timeline follow each other.
+        number: from 1, on its timeline.
+        target: name of a part, of a group of parts, or `topics`.
+        pause_s: from the end of the fault before, or the start of the run, to its begin.
         lasts_s: seconds until it is ended.
     """
 
+    timeline: str
     number: int
     kind: Kind
     target: str
-    begins_s: float
+    pause_s: float
     lasts_s: float
 
 
@@ -60,7 +62,7 @@ class Timeline:
 
     Attributes:
         kinds: those that can be done here, each with its targets.
-        pause_s: shortest and longest time between two of them.
+        pause_s: shortest and longest time from the end of one to the begin of the next.
     """
 
     name: str
@@ -68,28 +70,28 @@ class Timeline:
     pause_s: tuple[int, int]
 
 
-def plan(seed: int, duration_s: float, timelines: Sequence[Timeline]) -> list[Fault]:
-    """The faults of a run, in order. Those of one timeline do not overlap; those of several do.
+def plan(seed: int, duration_s: float, timelines: Sequence[Timeline]) -> list[list[Fault]]:
+    """The faults of each timeline, in order: as many as there is time for when everything comes back at once.
 
-    Args:
-        duration_s: no fault lasts longer than this.
+    A part that takes its time to come back holds up what follows on its timeline, so that a slow machine is hurt less
+    often, and not all at once; what there is no time for is left out.
     """
-    drawn: list[tuple[float, str, Kind, str, float]] = []
-    for timeline in timelines:
-        dice = Dice("chaos", seed, timeline.name)
-        at_s = float(_within(dice, FIRST_S))
-        while timeline.kinds:
-            kind = dice.weighted([(kind, WEIGHTS.get(kind, 2)) for kind in timeline.kinds])
-            target = dice.pick(timeline.kinds[kind])
-            lasts_s = _within(dice, LASTS_S[kind])
-            if at_s + lasts_s > duration_s:
-                break
-            drawn.append((at_s, timeline.name, kind, target, lasts_s))
-            at_s += lasts_s + _within(dice, timeline.pause_s)
-    drawn.sort()
-    return [
-        Fault(number, kind, target, at_s, lasts_s) for number, (at_s, _, kind, target, lasts_s) in enumerate(drawn, 1)
-    ]
+    return [list(_faults(Dice("chaos", seed, timeline.name), duration_s, timeline)) for timeline in timelines]
+
+
+def _faults(dice: Dice, duration_s: float, timeline: Timeline) -> Iterator[Fault]:
+    at_s = 0.0
+    number = 0
+    while timeline.kinds:
+        pause_s = _within(dice, timeline.pause_s if number else FIRST_S)
+        kind = dice.weighted([(kind, WEIGHTS.get(kind, 2)) for kind in timeline.kinds])
+        target = dice.pick(timeline.kinds[kind])
+        lasts_s = _within(dice, LASTS_S[kind])
+        at_s += pause_s + lasts_s
+        if at_s > duration_s:
+            return
+        number += 1
+        yield Fault(timeline.name, number, kind, target, pause_s, lasts_s)
 
 
 def _within(dice: Dice, bounds_s: tuple[int, int]) -> float:

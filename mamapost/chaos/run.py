@@ -109,7 +109,7 @@ async def _play(running: World, history: History, options: ChaosOptions, console
 
         def tell() -> None:
             now = ", ".join(injector.active.values()) or "quiet"
-            text = f"faults {len(injector.injected)}/{len(faults)} · accepted {waves.accepted:,} · {now}"
+            text = f"faults {len(injector.injected)} · accepted {waves.accepted:,} · {now}"
             bars.update(bar, completed=min(history.now_s, options.minutes * 60), description=text)
             if not console.is_terminal and history.now_s >= told[-1] + TOLD_S:
                 told.append(history.now_s)

@@ -83,8 +83,8 @@ def world(tmp_path: Path) -> World:
 def injected(world: World, *faults: Fault) -> History:
     history = History()
     injector = Injector(world, cast("Any", None), history, seed=1)
-    asyncio.run(injector.run(faults, 60, lambda: None))
-    assert {fault.number for fault in injector.injected} == {fault.number for fault in faults}
+    asyncio.run(injector.run([[fault] for fault in faults], 60, lambda: None))
+    assert sorted(map(repr, injector.injected)) == sorted(map(repr, faults))
     assert injector.active == {}
     return history
 
@@ -94,7 +94,7 @@ def done(world: World, name: str) -> list[str]:
 
 
 def test_what_is_killed_is_started_again_and_what_is_paused_goes_on(world: World) -> None:
-    injected(world, Fault(1, "kill", "registry", 0, 0), Fault(2, "pause", "mongo-1", 0, 0.05))
+    injected(world, Fault("one", 1, "kill", "registry", 0, 0), Fault("one", 2, "pause", "mongo-1", 0, 0.05))
     assert done(world, "registry") == ["kill", "start", "ready"]
     assert done(world, "mongo-1") == ["pause", "resume"]
 
@@ -104,11 +104,11 @@ def test_a_rolling_restart_goes_from_one_to_the_next(world: World) -> None:
     for name in ("matching", "matching-2", "kafka-1", "kafka-2"):
         part = cast("FakePart", world.parts[name])
         part.done = cast("list[str]", _Named(order, name))
-    injected(world, Fault(1, "restart", "matching", 0, 0))
+    injected(world, Fault("one", 1, "restart", "matching", 0, 0))
     steps = ("stop", "start", "ready")
     assert order == [f"{name} {step}" for name in ("matching", "matching-2") for step in steps]
     order.clear()
-    injected(world, Fault(1, "restart", "brokers", 0, 0))
+    injected(world, Fault("one", 1, "restart", "brokers", 0, 0))
     assert order == [f"{name} {step}" for name in ("kafka-1", "kafka-2") for step in steps]
 
 
@@ -123,18 +123,21 @@ class _Named(list[str]):
         self._order.append(f"{self._name} {what}")
 
 
-def test_two_faults_of_a_part_wait_for_each_other_and_those_of_others_do_not(world: World) -> None:
-    history = injected(
-        world,
-        Fault(1, "pause", "registry", 0, 0.2),
-        Fault(2, "pause", "registry", 0.05, 0),
-        Fault(3, "pause", "revenue", 0.05, 0),
-    )
-    order = [
-        (type(entry).__name__, entry.number) for entry in history.entries if isinstance(entry, FaultBegan | FaultEnded)
+def test_faults_of_a_timeline_follow_each_other_and_others_go_on_beside(world: World) -> None:
+    history = History()
+    injector = Injector(world, cast("Any", None), history, seed=1)
+    timelines = [
+        [Fault("one", 1, "pause", "registry", 0, 0.2), Fault("one", 2, "pause", "registry-2", 0, 0)],
+        [Fault("two", 1, "pause", "revenue", 0.05, 0)],
+        [Fault("late", 1, "kill", "training", 30, 0)],
     ]
-    assert order.index(("FaultEnded", 1)) < order.index(("FaultBegan", 2))
-    assert order.index(("FaultEnded", 3)) < order.index(("FaultEnded", 1))
+    asyncio.run(injector.run(timelines, 0.4, lambda: None))
+    told = [entry for entry in history.entries if isinstance(entry, FaultBegan | FaultEnded)]
+    begun = {entry.target: entry.number for entry in told if isinstance(entry, FaultBegan)}
+    assert set(begun) == {"registry", "registry-2", "revenue"}, "what there is no time for is left out"
+    order = [(isinstance(entry, FaultEnded), entry.number) for entry in told]
+    assert order.index((True, begun["registry"])) < order.index((False, begun["registry-2"]))
+    assert order.index((True, begun["revenue"])) < order.index((True, begun["registry"]))
 
 
 def test_a_clock_is_stepped_and_set_right_again(world: World) -> None:
@@ -142,7 +145,7 @@ def test_a_clock_is_stepped_and_set_right_again(world: World) -> None:
 
     async def watch() -> None:
         injector = Injector(world, cast("Any", None), History(), seed=1)
-        running = asyncio.create_task(injector.run([Fault(1, "clock", "registry", 0, 0.2)], 60, lambda: None))
+        running = asyncio.create_task(injector.run([[Fault("one", 1, "clock", "registry", 0, 0.2)]], 60, lambda: None))
         while not running.done():
             if world.clocks["registry"].exists():
                 seen.add(world.clocks["registry"].read_text())
@@ -150,7 +153,7 @@ def test_a_clock_is_stepped_and_set_right_again(world: World) -> None:
         running.result()
 
     asyncio.run(watch())
-    assert len(seen) == 2
+    assert len(seen - {"+0\n"}) == 1
     assert world.clocks["registry"].read_text() == "+0\n"
     assert all(30 <= abs(int(text)) <= 3600 for text in seen - {"+0\n"})
 
