@@ -21,6 +21,7 @@ from motor.motor_asyncio import (
 from pymongo import ReadPreference, WriteConcern
 from pymongo.errors import (
     AutoReconnect,
+    ConfigurationError,
     ConnectionFailure,
     ExecutionTimeout,
     NetworkTimeout,
@@ -178,10 +179,16 @@ NotPrimaryNoSecondaryOk, NotPrimaryOrSecondary. The driver raises some of them n
 that no majority acknowledged; it may have been stored all the same."""
 
 
+_STARTING = "Sessions are not supported"
+"""What the driver says, before it sends anything, on a connection that was made to a server that just started."""
+
+
 def is_unavailable(error: BaseException) -> bool:
     """Whether a driver error means that the database is gone for now, not that the statement was wrong."""
     if isinstance(error, AutoReconnect | NetworkTimeout | ConnectionFailure | ServerSelectionTimeoutError):
         return True
+    if isinstance(error, ConfigurationError):
+        return _STARTING in str(error)
     if not isinstance(error, OperationFailure):
         return False
     labels = ("TransientTransactionError", "RetryableWriteError")

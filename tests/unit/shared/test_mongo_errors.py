@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from pymongo.errors import (
     AutoReconnect,
+    ConfigurationError,
     DuplicateKeyError,
     NetworkTimeout,
     NotPrimaryError,
@@ -33,6 +34,7 @@ UNMAJORITY = {"errInfo": {"writeConcern": {"w": "majority"}}}
         OperationFailure("operation was interrupted", 11600),
         OperationFailure("node is recovering", 13436),
         OperationFailure("snapshot is gone", 239),
+        ConfigurationError("Sessions are not supported by this MongoDB deployment"),
         OperationFailure("a conflict", 112, {"errorLabels": ["TransientTransactionError"]}),
     ],
 )
@@ -47,6 +49,7 @@ def test_a_database_that_is_gone_for_now(error: PyMongoError) -> None:
         OperationFailure("no such command", 59),
         OperationFailure("not allowed", 13),
         WriteError("document is not valid", 121),
+        ConfigurationError("Unknown option"),
         ValueError("not of the database"),
     ],
 )
