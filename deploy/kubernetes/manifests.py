@@ -71,7 +71,11 @@ def _config() -> Manifest:
 
 def _service(service: str) -> list[Manifest]:
     made = [_account(service), _workload(service), _address(service), _budget(service), _scaler(service)]
-    return [*made, _address(service, headless=True)] if service in _KEEPS_STATE else made
+    if service in _KEEPS_STATE:
+        made.append(_address(service, headless=True))
+    if service == "revenue":
+        made.append(_reconciliation())
+    return made
 
 
 def _meta(name: str, part: str | None = None) -> Manifest:
@@ -172,6 +176,27 @@ def _container(service: str) -> Manifest:
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  # the pod's own, in memory
         ],
     }
+
+
+def _reconciliation() -> Manifest:
+    """Every night all shifts, as the topic tells them, are held against the ledger; a difference fails the job."""
+    pod = _pod("revenue")
+    (container,) = pod["spec"]["containers"]
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe", "ports"):
+        del container[probe]
+    container["args"] = ["ledger", "reconcile", "--from-topics"]
+    del pod["spec"]["topologySpreadConstraints"]
+    pod["spec"]["restartPolicy"] = "Never"
+    # Not revenue's own labels: its Service would send requests to the job.
+    pod["metadata"] = {"labels": _meta("", "revenue-reconciliation")["labels"]}
+    spec = {
+        "schedule": "30 2 * * *",
+        "timeZone": "Asia/Shanghai",
+        "concurrencyPolicy": "Forbid",
+        "jobTemplate": {"spec": {"backoffLimit": 1, "template": pod}},
+    }
+    meta = _meta("revenue-reconciliation", "revenue-reconciliation")
+    return {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": meta, "spec": spec}
 
 
 def _probe(path: str, *, period: int, failures: int) -> Manifest:

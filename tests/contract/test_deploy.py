@@ -11,10 +11,12 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from deploy.kubernetes.__main__ import rendered
 from deploy.kubernetes.catalogue import consumed, produced
 from deploy.kubernetes.manifests import files
+from mamapost.cli import app
 from shared.contracts.topics import TOPICS
 from shared.runtime.settings import Settings
 from tests.architecture.source import ROOT, SERVICES
@@ -83,6 +85,17 @@ def test_a_pod_has_no_rights_and_three_probes(workload: dict[str, Any]) -> None:
     mounted = {mount["name"] for mount in container["volumeMounts"]}
     claimed = {claim["metadata"]["name"] for claim in workload["spec"].get("volumeClaimTemplates", [])}
     assert mounted == {volume["name"] for volume in pod["volumes"]} | claimed
+
+
+def test_a_job_reconciles_every_night_and_serves_nobody() -> None:
+    (job,) = [one for one in RESOURCES if one["kind"] == "CronJob"]
+    (service,) = [one for one in RESOURCES if one["kind"] == "Service" and one["metadata"]["name"] == "revenue"]
+    pod = job["spec"]["jobTemplate"]["spec"]["template"]
+    (container,) = pod["spec"]["containers"]
+    options = CliRunner().invoke(app, [*container["args"], "--help"])
+    assert options.exit_code == 0, options.output
+    assert not service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
+    assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
 
 
 def test_every_variable_is_a_setting_and_no_secret_stands_in_one() -> None:
