@@ -119,12 +119,12 @@ cluster-test: $(KERNEL) ## integration tests and a small demo on a fresh cluster
 chaos: $(KERNEL) ## hurt services and engines by a seeded plan, and prove that nothing came of it (CHAOS_ARGS="--minutes 20 --seed 7")
 	@$(BIN)/mamapost chaos $(CHAOS_ARGS)
 
-# What differs between the embedded engines and a cluster: the bus, the order of feeds, dead letters, a whole programme.
+# What differs between the embedded engines and a cluster: the bus, the order of feeds, dead letters.
 CLUSTER_SHORT := tests/integration/test_bus.py tests/integration/test_feed_order.py tests/integration/test_matching_requests.py
 
 .PHONY: cluster-short
-cluster-short: $(KERNEL) ## some integration tests and a small demo on one cluster, for every change (after `make parts`)
-	@$(BIN)/mamapost cluster run -- sh -c '$(BIN)/python -m pytest $(CLUSTER_SHORT) && $(BIN)/mamapost demo --scale 0.05'
+cluster-short: $(KERNEL) ## some integration tests on a fresh cluster, for every change (after `make parts`)
+	@$(BIN)/mamapost cluster run -- $(BIN)/python -m pytest $(CLUSTER_SHORT)
 
 .PHONY: monitoring
 monitoring: $(KERNEL) ## a real Prometheus on running services: every panel has data, every alert fires (after `make parts`)
