@@ -43,7 +43,7 @@ contracts-properties: $(STAMP) ## 2,000 generated changes of schemas: what the c
 	@MAMAPOST_EXAMPLES=2000 $(BIN)/python -m pytest -q -o faulthandler_timeout=0 tests/unit/contracts
 
 .PHONY: fuzz
-fuzz: $(KERNEL) ## generated requests to every route of registry, training, revenue, 30 of each kind: no answer is a 5xx
+fuzz: $(KERNEL) ## generated requests to every route of every service, 30 of each kind: no answer is a 5xx
 	@MAMAPOST_FUZZ_EXAMPLES=30 MAMAPOST_FUZZ_ROUTES=1000 $(BIN)/python -m pytest -q -o faulthandler_timeout=0 tests/integration/test_openapi.py
 
 .PHONY: lint
