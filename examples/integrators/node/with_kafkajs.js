@@ -1,12 +1,15 @@
 // A table of open posts and their rankings, kept with kafkajs:  npm install && node with_kafkajs.js BROKERS posts.db
 //
 // It may be killed at any moment: rows are stored before offsets, and what comes again changes nothing.
+import { rmSync } from "node:fs";
 import { Kafka, logLevel } from "kafkajs";
 import sqlite from "node-sqlite3-wasm";
 
 const [brokers, file] = process.argv.slice(2);
 const prefix = process.env.TOPIC_PREFIX ?? "";
 
+// This SQLite locks by a folder. One who was killed has left it behind, and nobody else writes to this file.
+rmSync(`${file}.lock`, { recursive: true, force: true });
 const db = new sqlite.Database(file);
 db.exec(`
   CREATE TABLE IF NOT EXISTS posts (
