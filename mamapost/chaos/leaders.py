@@ -11,6 +11,8 @@ from aiokafka.protocol.types import Array, Int8, Int16, Int32, Schema, String
 from pymongo import MongoClient
 from pymongo.errors import AutoReconnect
 
+from mamapost.broker import broker_of
+
 REQUEST_TIMEOUT_MS: Final = 10_000
 
 STEP_DOWN_S: Final = 10
@@ -76,7 +78,7 @@ async def lead_partitions(kafka: str, broker: int) -> int:
         KafkaError: no broker answered.
         ElectionRefused
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka, request_timeout_ms=REQUEST_TIMEOUT_MS)
+    admin = AIOKafkaAdminClient(**broker_of(kafka).arguments(), request_timeout_ms=REQUEST_TIMEOUT_MS)
     await admin.start()
     try:
         orders = _first(await admin.describe_topics(), broker)

@@ -10,6 +10,7 @@ from typing import Final, Literal, NamedTuple
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from mamapost.broker import broker_of
 from mamapost.chaos.evidence import INJECTED_HEADER
 from mamapost.chaos.recorder import Recorder
 from mamapost.scenario.dice import Dice
@@ -88,7 +89,7 @@ def _again(envelope: Envelope) -> Wire:
 
 async def _send(kafka: str, wires: list[Wire]) -> int:
     for _ in range(TRIES):
-        producer = AIOKafkaProducer(bootstrap_servers=kafka, acks="all")
+        producer = AIOKafkaProducer(**broker_of(kafka).arguments(), acks="all")
         try:
             await producer.start()
             for wire in wires:

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from mamapost.broker import broker_of
 from mamapost.chaos.evidence import INJECTED_HEADER, Letter, Message, Spot, Topics
 from services.matching.position import short
 from shared.contracts.envelope import Envelope, Undecodable, decode
@@ -75,7 +76,7 @@ class Recorder:
 
     async def _await_topics(self) -> str:
         while True:
-            admin = AIOKafkaAdminClient(bootstrap_servers=self._kafka)
+            admin = AIOKafkaAdminClient(**broker_of(self._kafka).arguments())
             try:
                 await admin.start()
                 if TOPICS.keys() <= set(await admin.list_topics()):
@@ -89,7 +90,7 @@ class Recorder:
 
     async def _read(self, generation: str) -> None:
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._kafka,
+            **broker_of(self._kafka).arguments(),
             auto_offset_reset="earliest",
             enable_auto_commit=False,
             fetch_max_wait_ms=FETCH_MAX_WAIT_MS,

@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from pymongo import MongoClient
 
 from deploy.local.fleet import SERVICES
+from mamapost.broker import broker_of
 from mamapost.chaos.evidence import Logged, Money
 from mamapost.chaos.recorder import Recorder
 from mamapost.chaos.world import World
@@ -104,7 +105,7 @@ def _event_ids(mongo: str) -> set[str]:
 async def _all_consumed(world: World, recorder: Recorder) -> bool:
     for service, topics in CONSUMERS.items():
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=world.urls.kafka, group_id=f"{PREFIX}.{service}", enable_auto_commit=False
+            **broker_of(world.urls.kafka).arguments(), group_id=f"{PREFIX}.{service}", enable_auto_commit=False
         )
         await consumer.start()
         try:
