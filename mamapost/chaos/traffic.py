@@ -137,11 +137,16 @@ class Spread(httpx.AsyncBaseTransport):
 
     def _note(self, key: str, instance: str, answer: httpx.Response) -> None:
         document = _document(answer)
-        if answer.status_code in GONE or (answer.status_code >= 400 and document.get("retryable") is True):
+        if not is_known(answer.status_code, document):
             what = f"{answer.status_code} {document.get('code', '')}"
             self._history.note(Unknown(self._history.now_s, key, instance, what))
             return
         self._history.note(Answered(self._history.now_s, key, instance, answer.status_code, _effects(document)))
+
+
+def is_known(status: int, document: Mapping[str, Any]) -> bool:
+    """Whether an answer tells what became of its command; a refusal does, also one that later may be none."""
+    return status not in GONE and (status < 500 or document.get("retryable") is not True)
 
 
 def _kept(headers: httpx.Headers) -> dict[str, str]:

@@ -7,7 +7,7 @@ import re
 from datetime import date
 from typing import Any
 
-from mamapost.chaos.traffic import city_of_wave, relocated
+from mamapost.chaos.traffic import city_of_wave, is_known, relocated
 from mamapost.scenario.model import Scenario
 from mamapost.scenario.yantai import generate
 from shared.contracts.topics import PARTITIONS, partition_of
@@ -44,3 +44,9 @@ def test_each_programme_has_a_city_of_its_own_and_all_partitions_have_some() -> 
     assert len(set(cities)) == len(cities)
     assert all(re.fullmatch(r"[1-9][0-9]{5}", city) for city in cities)
     assert {partition_of(city) for city in cities[:20]} == set(range(PARTITIONS))
+
+
+def test_a_refusal_is_known_and_a_failure_that_may_pass_is_not() -> None:
+    assert is_known(201, {})
+    assert is_known(422, {"code": "party-unknown", "retryable": True})
+    assert not is_known(503, {"code": "store-unavailable", "retryable": True})
