@@ -205,6 +205,7 @@ class _Yantai:
             corrected=self.corrected,
             withdrawn=self.withdrawn,
             closed=self.closed,
+            enlarged={change.ref.partition("/")[0] for change in self.post_changes if "seats" in change.body},
             suspended=self.suspended,
         )
         yield _stage("bad-registry", refusals.registry_singles(self.bad, after))

@@ -189,3 +189,15 @@ def test_bodies_have_the_form_that_the_services_take() -> None:
     for name, model in models.items():
         for body in good(scenario, name).values():
             model.model_validate(resolve(body, ids))
+
+
+def test_a_post_that_got_more_seats_is_not_taken_for_a_full_one() -> None:
+    stages = {stage.name: stage.commands for stage in generate(52, 0.02, date(2026, 10, 1)).stages}
+    enlarged = {"@" + change.ref.partition("/")[0] for change in stages["changed-posts"] if "seats" in change.body}
+    full = {
+        command.body["post_id"]
+        for command in stages["bad-registry"]
+        if command.refusal is not None and command.refusal.code == "no-seat-left"
+    }
+    assert enlarged
+    assert full.isdisjoint(enlarged)

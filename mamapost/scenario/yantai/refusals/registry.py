@@ -31,6 +31,7 @@ class After:
     corrected: Sequence[Correction]
     withdrawn: set[str]
     closed: set[str]
+    enlarged: set[str]
     suspended: Employer
 
     def open(self, post: Post) -> bool:
@@ -86,9 +87,9 @@ def _placements(bad: Refusals, after: After) -> list[Command]:
 
 
 def _full(post: Post, after: After) -> bool:
-    """Whether every seat is still held, whatever was changed since (changes only add seats, so none was made)."""
+    """Whether every seat is still held, and none was added."""
     held = sum(placing.post is post and placing.running for placing in after.made)
-    return after.open(post) and held >= post.seats
+    return after.open(post) and post.ref not in after.enlarged and held >= post.seats
 
 
 def _ended(bad: Refusals, after: After) -> list[Command]:
