@@ -15,6 +15,7 @@ from bench.decode import bench_decode
 from bench.feeds import bench_feeds
 from bench.measure import Measured
 from bench.saturation import run_saturation
+from shared.runtime import logs
 
 BENCHES: dict[str, Callable[[int], Coroutine[None, None, list[Measured]]]] = {
     "bus": bench_bus,
@@ -33,6 +34,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one round of each")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
     arguments = parser.parse_args()
+    logs.configure("bench", "warning")  # what is measured would print a line an event
     only = arguments.only or [*BENCHES, SATURATION]
     told: dict[str, object] = {}
     compared = [name for name in only if name in BENCHES]

@@ -26,6 +26,7 @@ from bench.matching.play import Play
 from bench.matching.serve import Running, measure, running
 from bench.matching.show import step
 from deploy.local.engines import Engines
+from shared.runtime import logs
 
 PARTS = ("engine", "memory", "shards", "loop", "fresh", "read", "restart", "peers")
 SERVICE = {"loop", "fresh", "read", "restart"}
@@ -52,6 +53,7 @@ def main() -> None:
     Ends with 1 when a list differs from the pure function's, or when a part could not be measured.
     """
     arguments = _arguments()
+    logs.configure("bench", "warning")  # what is measured would print a line an event
     # Ended from outside it still stops what it has started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     chosen = {name: QUICK_SCALE[name] if arguments.quick else FULL_SCALE[name] for name in arguments.sizes}

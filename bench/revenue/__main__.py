@@ -17,6 +17,7 @@ from typing import NamedTuple
 from bench.revenue.measure import Load, measure
 from deploy.local.engines import Engines
 from services.revenue.config import RevenueSettings
+from shared.runtime import logs
 
 
 class Goal(NamedTuple):
@@ -56,6 +57,7 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
     arguments = parser.parse_args()
+    logs.configure("bench", "warning")  # what is measured would print a line an event
     load = QUICK if arguments.quick else EXHAUSTIVE if arguments.postings_10m else FULL
     with (
         tempfile.TemporaryDirectory(prefix="mamapost-bench-") as root,
