@@ -33,6 +33,7 @@ from shared.contracts.topics import PARTITIONS
 from shared.kernel.clock import civil_day, system_clock
 from shared.messaging.connection import Connection
 from shared.runtime.settings import Settings
+from shared.runtime.supervised import end
 
 SEED: Final = 20_251
 SCALE: Final = 0.4
@@ -138,15 +139,18 @@ async def _climb(scenario: Scenario, local: Running) -> list[Step]:
     journal = await drive(replace(scenario, stages=scenario.stages[:until]), local.urls, local.token)
     steps: list[Step] = []
     async with _connected(local) as (registry, matching, accruals):
-        load = _Load(registry, matching, accruals, _mixed(stages, journal), _a_post(journal))
+        load = _Load(registry, matching, accruals, _mixed(stages, journal), journal.ids["post:1"])
         print(
             f"{'offered/s':>9} {'answered/s':>10} {'answer ms p50':>14} {'p99':>6} {'rebate ms p50':>14} {'p99':>6} "
             f"{'fresh ms p50':>13} {'p99':>6} {'busy':>5}  processor ms a command"
         )
         for number in range(STEPS_MAX):
-            steps.append(await load.step(FIRST_RATE_PER_S * GROWTH**number))
-            _line(steps[-1])
-            if not steps[-1].sustained:
+            step = await load.step(FIRST_RATE_PER_S * GROWTH**number)
+            if step is None:
+                break
+            steps.append(step)
+            _line(step)
+            if not step.sustained:
                 break
     return steps
 
@@ -170,7 +174,7 @@ async def _connected(local: Running) -> AsyncIterator[tuple[httpx.AsyncClient, h
 
 
 def _mixed(stages: Mapping[str, tuple[Command, ...]], journal: Journal) -> Iterator[_Due]:
-    """Commands for ever, until there are no more shifts to report."""
+    """Commands until there are no more shifts to report."""
     ids = journal.ids
     seekers = itertools.cycle(id_ for ref, id_ in ids.items() if ref.startswith("seeker:"))
     posts = itertools.cycle(command.body for command in stages["posts"] if command.refusal is None)
@@ -184,10 +188,6 @@ def _mixed(stages: Mapping[str, tuple[Command, ...]], journal: Journal) -> Itera
             yield _Due(kind, "/shifts", resolve(shift.body, ids), shift.accrues)
         else:
             return
-
-
-def _a_post(journal: Journal) -> str:
-    return next(id_ for ref, id_ in journal.ids.items() if ref.startswith("post:"))
 
 
 class _Accruals:
@@ -209,26 +209,37 @@ class _Accruals:
 
     async def __aexit__(self, *_: object) -> None:
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end(self._task)
         await self._consumer.stop()
 
     async def _read(self) -> None:
-        while True:
-            polled = await self._consumer.getmany(timeout_ms=50)
-            now = time.monotonic()
-            for record in itertools.chain.from_iterable(polled.values()):
-                event = cast(RebateAccrued, decode(record.topic, record.key, record.headers, record.value).event)
-                self.at.setdefault(event.shift_id, now)
-            async with self._came:
-                self._came.notify_all()
+        try:
+            while True:
+                polled = await self._consumer.getmany(timeout_ms=50)
+                now = time.monotonic()
+                for record in itertools.chain.from_iterable(polled.values()):
+                    event = cast(RebateAccrued, decode(record.topic, record.key, record.headers, record.value).event)
+                    self.at.setdefault(event.shift_id, now)
+                await self._notify()
+        finally:
+            await self._notify()  # whoever waits is told why nothing comes any more
+
+    async def _notify(self) -> None:
+        async with self._came:
+            self._came.notify_all()
 
     async def wait_for(self, shift_ids: set[str]) -> None:
         """Raises:
         TimeoutError: some have not come within `DRAIN_S`.
         """
         async with asyncio.timeout(DRAIN_S), self._came:
-            await self._came.wait_for(lambda: shift_ids <= self.at.keys())
+            await self._came.wait_for(lambda: shift_ids <= self.at.keys() or self._failed())
+
+    def _failed(self) -> bool:
+        """Raises what ended the reading, if anything did."""
+        if self._task is not None and self._task.done():
+            self._task.result()
+        return False
 
 
 class _Load:
@@ -250,16 +261,19 @@ class _Load:
         self._sent = 0
         self._changed = 0
 
-    async def step(self, rate_per_s: float) -> Step:
-        """Offer one rate for `STEP_S`, and wait until all of it has taken effect."""
+    async def step(self, rate_per_s: float) -> Step | None:
+        """Offer one rate for `STEP_S` and wait until all of it has taken effect; `None` where too little is left to send."""
+        commands = list(itertools.islice(self._commands, round(rate_per_s * STEP_S)))
+        if len(commands) < round(rate_per_s * STEP_S):
+            return None
         times = _Times()
         cpu_before_s = _processor_s()
         started = time.monotonic()
         async with asyncio.TaskGroup() as sending:
-            for number in range(round(rate_per_s * STEP_S)):
+            for number, command in enumerate(commands):
                 due = started + number / rate_per_s
                 await asyncio.sleep(due - time.monotonic())  # a rate is kept by the clock; nothing is awaited here
-                sending.create_task(self._send(next(self._commands), due, times))
+                sending.create_task(self._send(command, due, times))
         answered_s = time.monotonic() - started
         await self._accruals.wait_for(set(times.shifts))
         spent_s = _processor_s()
