@@ -262,7 +262,7 @@ class _Load:
         self._changed = 0
 
     async def step(self, rate_per_s: float) -> Step | None:
-        """Offer one rate for `STEP_S` and wait until all of it has taken effect; `None` where too little is left to send."""
+        """Offer one rate for `STEP_S` and wait until all of it has taken effect; `None`: too little is left to send."""
         commands = list(itertools.islice(self._commands, round(rate_per_s * STEP_S)))
         if len(commands) < round(rate_per_s * STEP_S):
             return None
