@@ -45,6 +45,8 @@ FIELD_MAX = 100
 FAULTS_MAX = 50
 """Faults named in one problem; more help nobody."""
 
+PROBLEM_JSON = "application/problem+json"
+
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Methods that metrics know; a client can send any word, and a label is no place for it."""
 
@@ -88,9 +90,14 @@ class Problem(BaseModel):
     errors: list[dict[str, str]] = []
 
 
+def _documented(description: str) -> dict[str, Any]:
+    """Problem details as OpenAPI tells of them; a `model` would be told as `application/json`."""
+    return {"content": {PROBLEM_JSON: {"schema": Problem.model_json_schema()}}, "description": description}
+
+
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    "4XX": {"model": Problem, "description": "Problem details that name the field."},
-    "503": {"model": Problem, "description": "The database is gone for now; retry with the same Idempotency-Key."},
+    "4XX": _documented("Problem details that name the field."),
+    "503": _documented("The database is gone for now; retry with the same Idempotency-Key."),
 }
 
 
@@ -228,7 +235,7 @@ def _code_problem(
         retryable=retryable,
         errors=[{"field": fault.field, "expected": fault.expected} for fault in faults[:FAULTS_MAX]],
     )
-    return JSONResponse(body.model_dump(), status, media_type="application/problem+json")
+    return JSONResponse(body.model_dump(), status, media_type=PROBLEM_JSON)
 
 
 def _add_problem_handlers(app: FastAPI) -> None:

@@ -1,4 +1,5 @@
-"""Every route of the running services, with requests made from their OpenAPI: no answer is a server's fault.
+"""Every route of the running services, with requests made from their OpenAPI: no answer is a server's fault, and each
+is one that the OpenAPI tells of.
 
 Half of the requests fit the schema, half break it. `make fuzz` asks for more of them.
 """
@@ -25,6 +26,13 @@ from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.failures import FailureGroup
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
 
 from shared.contracts.topics import TOPICS
 from shared.messaging.topics import ensure_topics
@@ -40,6 +48,14 @@ TIMEOUT_S = 20
 
 ENDLESS = {"text/event-stream"}
 """Answers that never end; their tests read them."""
+
+CHECKS: list[Any] = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+"""What each answer must pass: no 5xx, and of a status, a media type and a form that the OpenAPI names."""
 
 few = hypothesis_settings(
     max_examples=EXAMPLES,
@@ -105,6 +121,7 @@ def test_no_request_makes_a_service_fail(service: str, settings: Settings) -> No
         schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
         asked: set[tuple[str, str]] = set()
         statuses: set[int] = set()
+        wrong: dict[str, str] = {}
         found: Any = schema.get_all_operations()
         operations = [result.ok() for result in found]
         operations = [operation for operation in operations if not is_endless(operation)]
@@ -116,12 +133,18 @@ def test_no_request_makes_a_service_fail(service: str, settings: Settings) -> No
                 def ask(case: Any) -> None:
                     answer = case.call(base_url=url, timeout=TIMEOUT_S)
                     statuses.add(answer.status_code)
-                    assert answer.status_code < 500, f"{case.as_curl_command()}\n{answer.status_code} {answer.text}"
+                    try:
+                        case.validate_response(answer, checks=CHECKS)
+                    except FailureGroup as failures:
+                        for failure in failures.exceptions:
+                            told = f"{failure}\n{case.as_curl_command()}\n{answer.status_code} {answer.text}"
+                            wrong.setdefault(f"{case.operation.label}: {failure.title}", told)
 
                 # A route that takes nothing cannot be asked wrongly.
                 with contextlib.suppress(*([Unsatisfiable] if mode is GenerationMode.NEGATIVE else [])):
                     ask()
                 asked.add((operation.method, operation.path))
         assert len(asked) >= min(ROUTES, len(operations))
+        assert not wrong, "\n\n".join(f"{where}\n{told}" for where, told in wrong.items())
         assert {200, 422} <= statuses, "requests of both kinds arrived"
         assert httpx.get(f"{url}/health/ready").status_code == 200
