@@ -63,7 +63,7 @@ NDJSON = "application/x-ndjson"
 
 _log = logger(__name__)
 
-Resume = Literal["shutdown", "stalled", "token-expired", "age", "store-unavailable"]
+Resume = Literal["shutdown", "stalled", "token-expired", "age", "store-unavailable", "feed-down"]
 """Why a stream asks its reader to resume."""
 
 
@@ -82,8 +82,19 @@ class FeedBusy(ServiceError):
     retryable: ClassVar[bool] = True
 
 
+class FeedDown(ServiceError):
+    """A defect ended what tells this instance's streams of new events; pages and snapshots still work."""
+
+    code: ClassVar[str] = "feed-down"
+    kind: ClassVar[Kind] = "unavailable"
+    retryable: ClassVar[bool] = True
+
+
 class Desk:
-    """What the routes of one service share: its feed, who is waiting for news, how much is open."""
+    """What the routes of one service share: its feed, who is waiting for news, how much is open.
+
+    `down` is set when `watch` was ended by a defect: nobody who waits is told of anything any more.
+    """
 
     def __init__(self, service: str, feed: Feed) -> None:
         self.feed = feed
@@ -93,6 +104,7 @@ class Desk:
         self._rounds: dict[str, int] = {}
         self._news = asyncio.Condition()
         self._wanted = asyncio.Event()
+        self.down = asyncio.Event()
 
     def topic(self, name: str) -> Topic:
         """A topic of this service.
@@ -149,13 +161,13 @@ class Desk:
         return self._rounds.get(topic, 0)
 
     async def news(self, topic: str, seen: int, stopping: asyncio.Event, timeout_s: float) -> None:
-        """Wait for a later round of a topic, for the end of the service, or for the time to pass."""
+        """Wait for a later round of a topic, for the end of the service or of the feed, or for the time to pass."""
 
         async def later() -> None:
             async with self._news:
                 await self._news.wait_for(lambda: self.seen(topic) > seen)
 
-        waits = [asyncio.ensure_future(later()), asyncio.ensure_future(stopping.wait())]
+        waits = [asyncio.ensure_future(one) for one in (later(), stopping.wait(), self.down.wait())]
         self._waiting += 1
         self._wanted.set()
         try:
@@ -213,9 +225,13 @@ def feeds(service: str, mongo: Mongo, events: EventLog, on_defect: Callable[[], 
     """
     desk = Desk(service, Feed(mongo, events))
 
+    def defect() -> None:
+        desk.down.set()
+        on_defect()
+
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        watching = supervised(desk.watch(), "feeds", on_defect)
+        watching = supervised(desk.watch(), "feeds", defect)
         try:
             yield
         finally:
@@ -234,6 +250,8 @@ def feeds(service: str, mongo: Mongo, events: EventLog, on_defect: Callable[[], 
         reading: Reading = Depends(may_read), after: After = None, last_event_id: LastEventId = None
     ) -> AsyncIterator[AsyncIterator[ServerSentEvent]]:
         # All that can be refused is refused here, before the first byte; the place is given up after the last.
+        if desk.down.is_set():
+            raise FeedDown("streams of this instance are told of nothing new; read pages, or ask another instance")
         with desk.opened():
             await desk.feed.number()
             place = await desk.feed.place_of(reading.topic, last_event_id or after)
@@ -307,6 +325,8 @@ async def _stream(desk: Desk, reading: Reading, place: Place) -> AsyncIterator[S
                 break
         if reading.stopping.is_set():
             reason = "shutdown"
+        elif desk.down.is_set():
+            reason = "feed-down"
         elif time.monotonic() >= ends_at:
             reason = "age" if reading.token_lasts_s() > 0 else "token-expired"
     metrics.FEED_RESUMES.labels(reason).inc()

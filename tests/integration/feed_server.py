@@ -7,7 +7,6 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import pytest
 import uvicorn
 from fastapi import FastAPI
 
@@ -22,9 +21,18 @@ from tests.conftest import eventually
 
 @asynccontextmanager
 async def served_feed(
-    settings: Settings, mongo: Mongo, service: str, unread_max_ms: int = UNREAD_MAX_MS
+    settings: Settings,
+    mongo: Mongo,
+    service: str,
+    unread_max_ms: int = UNREAD_MAX_MS,
+    broken: asyncio.Event | None = None,
 ) -> AsyncIterator[tuple[Server, int]]:
-    """The server and its port, until the block ends; then it must stop within ten seconds."""
+    """The server and its port, until the block ends; then it must stop within ten seconds.
+
+    Args:
+        broken: set when nothing is numbered any more; without it, that must not happen.
+    """
+    defect = broken or asyncio.Event()
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -35,7 +43,7 @@ async def served_feed(
 
     app = create_app(service, "A test.", settings, lifespan, ready)
     log = EventLog(mongo.db, service)
-    app.include_router(feeds(service, mongo, log, lambda: pytest.fail("nothing is numbered any more")))
+    app.include_router(feeds(service, mongo, log, defect.set))
     config = uvicorn.Config(app, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=20)
     server = Server(app, config, unread_max_ms)
     listening = server.bound()
@@ -48,3 +56,4 @@ async def served_feed(
         server.should_exit = True
         async with asyncio.timeout(10):
             await serving
+        assert broken is not None or not defect.is_set(), "nothing was numbered any more"

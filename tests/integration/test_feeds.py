@@ -38,11 +38,12 @@ EVERYTHING = "all"
 class Running:
     """A served feed, its client, and what stands in its log."""
 
-    def __init__(self, mongo: Mongo, log: EventLog, server: Server, port: int) -> None:
+    def __init__(self, mongo: Mongo, log: EventLog, server: Server, port: int, broken: asyncio.Event) -> None:
         self._mongo = mongo
         self._log = log
         self.server = server
         self.port = port
+        self.broken = broken
         self.http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers={"Authorization": "Bearer all"})
         self.written: list[dict[str, Any]] = []
         self._woman = new_id("seeker")
@@ -85,8 +86,9 @@ async def running(settings: Settings, mongo: Mongo, tmp_path: Path) -> AsyncIter
         f"{hash_of('yantai')} f read,restricted cities=370600\n"
     )
     own = settings.model_copy(update={"tokens_file": tokens})
-    async with served_feed(own, mongo, "registry", unread_max_ms=1500) as (server, port):
-        feed = Running(mongo, EventLog(mongo.db, "registry"), server, port)
+    broken = asyncio.Event()
+    async with served_feed(own, mongo, "registry", unread_max_ms=1500, broken=broken) as (server, port):
+        feed = Running(mongo, EventLog(mongo.db, "registry"), server, port, broken)
         try:
             yield feed
         finally:
@@ -115,7 +117,8 @@ async def streamed(feed: Running, **headers: str) -> AsyncIterator[AsyncIterator
 
 
 async def take(events: AsyncIterator[dict[str, str]], count: int) -> list[dict[str, str]]:
-    return [await anext(events) for _ in range(count)]
+    async with asyncio.timeout(20):  # the stream itself never ends: it is kept open by comments
+        return [await anext(events) for _ in range(count)]
 
 
 def open_now() -> float:
@@ -152,6 +155,57 @@ async def test_a_stream_resumes_after_the_last_event_id(running: Running) -> Non
         await running.write(2)
         assert [json.loads(event["data"]) for event in await take(events, 2)] == running.written[5:]
     await eventually(lambda: open_now() == 0, "streams that were left are closed")
+
+
+async def test_a_waiting_reader_is_told_of_an_event_by_the_next_look_at_the_log(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looks are counted, and none happens by itself: only a reader who waits may wake the feed."""
+    looks = asyncio.Semaphore(0)
+    rounds = Feed.rounds
+
+    async def let_look(feed: Feed) -> dict[str, int]:
+        await looks.acquire()
+        return await rounds(feed)
+
+    async with streamed(running) as events:
+        await running.write(1)
+        await take(events, 1)
+        monkeypatch.setattr(Feed, "rounds", let_look)
+        monkeypatch.setattr(routes, "IDLE_LOOK_S", 3600.0)
+        for _ in range(3):
+            await running.write(1)
+            # The look that is under way may have begun before the event; the one after it has not.
+            looks.release()
+            looks.release()
+            (told,) = await take(events, 1)
+            assert json.loads(told["data"]) == running.written[-1]
+        monkeypatch.undo()
+        looks.release()
+
+
+@pytest.mark.parametrize("part", ["number", "rounds"])
+async def test_readers_of_a_feed_whose_numbering_died_are_sent_away(
+    running: Running, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    async def defect(_: Feed) -> None:
+        raise RuntimeError("a defect")
+
+    await running.write(1)
+    async with streamed(running) as events, streamed(running) as others:
+        await take(events, 1)
+        await take(others, 1)
+        with monkeypatch.context() as during:
+            during.setattr(Feed, part, defect)
+            for reader in (events, others):
+                (told,) = await take(reader, 1)
+                assert told == {"event": "resume", "data": '{"reason": "feed-down"}'}
+                assert [event async for event in reader] == []
+    assert running.broken.is_set(), "the service says that it is down"
+    # What stands in the log can still be had, but nobody is left to wait here.
+    assert (await running.refused(f"{PATH}/stream", 503, "feed-down"))["retryable"]
+    await running.write(1)
+    assert await running.page() == running.written
 
 
 async def test_a_snapshot_ends_with_the_cursor_that_continues_it(running: Running) -> None:
