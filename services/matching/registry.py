@@ -15,6 +15,7 @@ from services.matching.errors import RegistryUnavailable
 from services.matching.ports import Declined, Placed
 from shared.kernel.errors import Fault
 from shared.kernel.week import hours_of
+from shared.runtime import tracing
 
 END_REASON = "employer"
 """Why the placement of a woman who never came ends: the employer's seat is given on, she did not ask for it."""
@@ -110,10 +111,13 @@ class HttpRegistry:
         return None
 
     async def _post(self, path: str, body: dict[str, Any], key: str) -> dict[str, Any] | Declined:
+        headers = {"Idempotency-Key": key}
+        if (trace := tracing.traceparent()) is not None:
+            headers["traceparent"] = trace
         try:
             # The same bytes each time: they are part of what the registry takes for the same command.
             response = await self._http.post(
-                path, content=orjson.dumps(body, option=orjson.OPT_SORT_KEYS), headers={"Idempotency-Key": key}
+                path, content=orjson.dumps(body, option=orjson.OPT_SORT_KEYS), headers=headers
             )
         except httpx.ConnectError as error:
             raise RegistryUnavailable(type(error).__name__, is_reached=False) from error

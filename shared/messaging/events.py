@@ -8,6 +8,7 @@ to (`feed.py`); nothing else of an event ever changes.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -93,8 +94,9 @@ class EventLog:
             Envelope(new_id("event"), at, old, trace) for event in events for old in with_old_versions(event, day)[1:]
         ]
         await self.collection.insert_many([_document(each) for each in (*envelopes, *older)], session=session)
-        for envelope in envelopes:
-            _log.debug("event stored", event_id=envelope.id, topic=envelope.event.topic)
+        if _log.is_enabled_for(logging.DEBUG):
+            for envelope in envelopes:
+                _log.debug("event stored", event_id=envelope.id, topic=envelope.event.topic)
         return envelopes
 
     def wake(self) -> None:

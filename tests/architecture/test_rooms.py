@@ -75,7 +75,7 @@ MORE_ROOMS = {
     # Use cases of instant hiring, and the loop that repeats them.
     ("matching", "hiring"): _door(own="domain ports errors metrics", shared="kernel contracts runtime"),
     # The registry over HTTP: the single authority on seats. No other room speaks to another service.
-    ("matching", "registry"): _door(own="domain ports errors", shared="kernel", others="httpx orjson"),
+    ("matching", "registry"): _door(own="domain ports errors", shared="kernel runtime", others="httpx orjson"),
     # Statements and funds as people read them: pages, PDF, pictures. The font is data of its package.
     ("revenue", "paper"): _door(own="domain", shared="kernel", others="jinja2 markupsafe reportlab"),
     # Personal data at rest: cryptography stands nowhere else.

@@ -17,10 +17,13 @@ from services.matching.ports import Declined, Placed
 from services.matching.registry import HttpRegistry
 from shared.kernel.errors import Fault
 from shared.kernel.week import mask_of
+from shared.runtime import tracing
+from shared.runtime.settings import Settings
 from tests.unit.matching.cities import NOW, YANTAI
 from tests.unit.matching.wire import id_of
 
 HOURS = mask_of([(1, "08:30", "11:30"), (6, "09:00", "10:00")])
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 Answer = Callable[[httpx.Request], httpx.Response]
 
 
@@ -37,6 +40,31 @@ def registry(answer: Answer, token_file: Path | None = None) -> HttpRegistry:
 
 def problem(status: int, code: str, **more: Any) -> httpx.Response:
     return httpx.Response(status, json={"code": code, "detail": "why", "retryable": False, **more})
+
+
+async def test_a_traced_yes_goes_on_in_the_registry(tmp_path: Path) -> None:
+    seen: list[httpx.Headers] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers)
+        return httpx.Response(201, json={"id": id_of("plc", 1), "version": 1})
+
+    async with registry(answer) as client:
+        await client.place(accepted())
+        tracing.start("matching", Settings(trace_to=(tmp_path / "spans").as_uri(), trace_ratio=0.0))
+        spans = tracing.spans()
+        assert spans is not None
+        try:
+            with spans.request("POST", TRACEPARENT):
+                await client.place(accepted())
+                her_yes = tracing.traceparent()
+            with spans.request("POST", None):
+                await client.place(accepted())
+        finally:
+            tracing.stop()
+    assert her_yes is not None
+    assert her_yes.split("-")[1] == TRACEPARENT.split("-")[1]
+    assert [headers.get("traceparent") for headers in seen] == [None, her_yes, None], "off; on; on, but not of a trace"
 
 
 async def test_a_seat_is_asked_for_with_the_offers_id_and_the_same_bytes_each_time(tmp_path: Path) -> None:
