@@ -9,6 +9,8 @@ generation does no harm.
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -28,10 +30,14 @@ from shared.runtime.mongo import Database, Document, is_unavailable
 from shared.runtime.tracing import Traced
 
 LEASE_S = 3.0
-"""A relay that died is followed after this long; the living one renews it with every batch and look."""
+"""A relay that died is followed after this long."""
+
+RENEW_S = LEASE_S / 3
+"""Age at which the living one takes its lease again. Not with every look: it is a write to the journal."""
 
 LOOK_S = 0.2
-"""Longest wait before the log is looked at unasked: events of another instance, or of a process that died."""
+"""Longest wait before the log is looked at unasked: events of another instance, or of a process that died. So often,
+too, one that has no lease asks for it."""
 
 WAITING_MAX = 10_000
 """Events that are counted as waiting; more is only more of the same alarm, and the count runs every second."""
@@ -56,6 +62,9 @@ class Relay:
         self._clock = clock
         self._owner = owner
         self._batch_max = batch_max
+        self._generation = 1
+        self._leads = False
+        self._asked_s = -math.inf
         self._stopping = False
 
     async def adopt(self, cluster_id: str, is_empty: bool) -> None:
@@ -90,9 +99,7 @@ class Relay:
         """
         while not self._stopping:
             try:
-                is_active = await self._hold_lease()
-                metrics.RELAY_ACTIVE.set(is_active)
-                published = is_active and await self._publish(producer)
+                published = await self._publish(producer) if await self._may_publish() else 0
             except (KafkaError, PyMongoError) as error:
                 if isinstance(error, KafkaError) and not (error.retriable or isinstance(error, UnknownError)):
                     raise
@@ -101,7 +108,7 @@ class Relay:
                 _log.warning("relay waits", error=type(error).__name__)
                 await asyncio.sleep(PAUSE_S)
                 continue
-            if not published:
+            if published < self._batch_max:  # what was appended meanwhile ends the wait at once
                 await self._events.wait(LOOK_S)
         metrics.RELAY_ACTIVE.set(0)
         await self._give_up_lease()
@@ -114,7 +121,7 @@ class Relay:
             oldest = await self._events.collection.find_one(
                 {"published": {"$lt": generation}}, {"at": 1}, sort=[("published", -1), ("at", 1), ("version", 1)]
             )
-            waiting = await self._events.collection.count_documents(
+            waiting = oldest and await self._events.collection.count_documents(
                 {"published": {"$lt": generation}}, limit=WAITING_MAX
             )
         except PyMongoError as error:
@@ -122,12 +129,28 @@ class Relay:
             return
         age_s = (self._clock() - oldest["at"]).total_seconds() if oldest else 0.0
         metrics.OUTBOX_OLDEST_SECONDS.set(max(age_s, 0.0))
-        metrics.OUTBOX_WAITING.set(waiting)
+        metrics.OUTBOX_WAITING.set(waiting or 0)
 
     def stop(self) -> None:
         """End after the batch at hand."""
         self._stopping = True
         self._events.wake()
+
+    async def _may_publish(self) -> bool:
+        """Whether the lease is held here; asked for again when it is time to."""
+        now_s = time.monotonic()
+        if now_s - self._asked_s >= (RENEW_S if self._leads else LOOK_S):
+            self._leads = await self._hold_lease() and await self._confirm()
+            self._asked_s = now_s
+            metrics.RELAY_ACTIVE.set(self._leads)
+        return self._leads
+
+    async def _confirm(self) -> bool:
+        """Take note of the broker's present generation; whether the lease is still ours."""
+        states = await self._state.find({"_id": {"$in": ["broker", "lease"]}}).to_list(None)
+        found = {state["_id"]: state for state in states}
+        self._generation = found["broker"]["generation"] if "broker" in found else 1
+        return "lease" in found and found["lease"]["owner"] == self._owner
 
     async def _hold_lease(self) -> bool:
         now = datetime.now(UTC)
@@ -150,11 +173,17 @@ class Relay:
 
     async def _publish(self, producer: AIOKafkaProducer) -> int:
         """Send one batch in order, await the acknowledgements, note them. Returns how many there were."""
-        state = await self._state.find_one({"_id": "broker"})
-        generation: int = state["generation"] if state else 1
-        batch = await self._next(generation)
+        picked_for = self._generation
+        batch = await self._next(picked_for)
         if not batch:
             return 0
+        # Only what is published needs the last word on lease and generation; most looks find nothing.
+        self._leads = await self._confirm()
+        if not self._leads:
+            return 0
+        generation = self._generation
+        if generation != picked_for:
+            batch = await self._next(generation)
         if (spans := tracing.spans()) is None:
             await publish(producer, map(message_of, batch))
         else:
