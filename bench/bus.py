@@ -32,7 +32,7 @@ from shared.contracts.topics import partition_of
 from shared.kernel.clock import system_clock
 from shared.kernel.ids import new_id
 from shared.messaging.bus import PRODUCER_BATCH_MAX_BYTES, Bus
-from shared.messaging.consume import Refusal
+from shared.messaging.consume import FETCH_WAIT_MIN_MS, Refusal
 from shared.messaging.events import EventLog
 from shared.messaging.publish import publish
 from shared.runtime.mongo import Mongo
@@ -155,7 +155,7 @@ async def _bare_reader(settings: Settings, producer: AIOKafkaProducer, arrivals:
     partition = partition_of(YANTAI)
     made = await producer.send_and_wait(BARE_TOPIC, b"makes the topic", partition=partition)
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka, fetch_max_wait_ms=settings.fetch_max_wait_ms, enable_auto_commit=False
+        bootstrap_servers=settings.kafka, fetch_max_wait_ms=FETCH_WAIT_MIN_MS, enable_auto_commit=False
     )
     await consumer.start()
     consumer.assign([TopicPartition(BARE_TOPIC, partition)])

@@ -67,8 +67,10 @@ class Settings(BaseSettings):
     replication_factor: Annotated[int, Field(ge=1, le=7, description="Replicas of each topic.")] = 1
     fetch_max_wait_ms: Annotated[
         int,
-        Field(ge=1, le=5000, description="Longest wait of a fetch; the embedded broker wakes none early."),
-    ] = 20
+        Field(
+            ge=1, le=5000, description="Longest wait of a fetch, in a silence; the embedded broker wakes none early."
+        ),
+    ] = 250
     batch_max_records: Annotated[
         int,
         Field(ge=1, le=5000, description="Messages of one batch; one MongoDB transaction holds them all."),
