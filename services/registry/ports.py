@@ -25,7 +25,6 @@ class Changes:
     Attributes:
         added: new entities.
         replaced: `(as loaded, as it shall be)`; the save fails if the stored one is no longer as loaded.
-        touched_placements: placements whose `lock` rises and nothing else.
         persons: personal data by seeker, replacing what was there.
         erased: seekers whose personal data becomes unreadable for ever.
         events: what happened, in order.
@@ -33,7 +32,6 @@ class Changes:
 
     added: list[Entity] = field(default_factory=list)
     replaced: list[tuple[Entity, Entity]] = field(default_factory=list)
-    touched_placements: set[str] = field(default_factory=set)
     persons: dict[str, Person] = field(default_factory=dict)
     erased: list[str] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
@@ -69,6 +67,9 @@ class Lookup(Protocol):
 
 class RegistryStore(Lookup, Protocol):
     """The store inside one transaction."""
+
+    async def hold_placements(self, ids: Collection[str]) -> Mapping[str, Placement]:
+        """Placements by id, with their `lock` raised: of two transactions that hold the same one, one starts again."""
 
     async def placements_of_seeker(self, seeker_id: str, running_after: date) -> Sequence[Placement]:
         """Her placements that have not ended, or whose last day is after a day."""

@@ -133,7 +133,7 @@ def _shift_commands(desk: Desk) -> APIRouter:
         async def work(store: RegistryStore, now: datetime) -> Envelope:
             return only(await record([command], store, now))
 
-        return await desk.run(request, "record-shift", work)
+        return await desk.run(request, "record-shift", work, wants=[command.placement_id])
 
     @write.post(
         "/shifts/bulk", response_model=BulkReport, openapi_extra=upload_docs(commands.RecordShift, SHIFT_COLUMNS)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 
-from pymongo import ReplaceOne
+from pymongo import ReplaceOne, ReturnDocument
 
 from services.registry.domain.placements import Placement
 from services.registry.domain.shifts import SHIFT_MAX, Shift, Stretch
@@ -35,6 +35,17 @@ class MongoStore(MongoLookup):
         super().__init__(db, vault, session)
         self._events = events
         self._transaction = session
+
+    async def hold_placements(self, ids: Collection[str]) -> Mapping[str, Placement]:
+        held, raised = self._db[COLLECTIONS[Placement]], {"$inc": {"lock": 1}}
+        if len(ids) == 1:  # a single shift, the most frequent command: one round trip
+            [one] = ids
+            found: Document | None = await held.find_one_and_update(
+                {"_id": one}, raised, return_document=ReturnDocument.AFTER, session=self._session
+            )
+            return {} if found is None else {one: self._entity(Placement, found)}
+        await held.update_many({"_id": {"$in": list(ids)}}, raised, session=self._session)
+        return await self.placements(ids)
 
     async def placements_of_seeker(self, seeker_id: str, running_after: date) -> Sequence[Placement]:
         query = {
@@ -67,7 +78,6 @@ class MongoStore(MongoLookup):
     async def save(self, changes: Changes, at: datetime) -> Sequence[Envelope]:
         await self._add(changes)
         await self._replace(changes)
-        await self._touch(changes.touched_placements)
         await self._seal(changes, at)
         return await self._events.append(self._transaction, changes.events, at)
 
@@ -94,15 +104,6 @@ class MongoStore(MongoLookup):
             result = await self._db[collection].bulk_write(writes, session=self._session)
             if result.matched_count != len(writes):
                 raise LostRace
-
-    async def _touch(self, placement_ids: set[str]) -> None:
-        if not placement_ids:
-            return
-        result = await self._db[COLLECTIONS[Placement]].update_many(
-            {"_id": {"$in": list(placement_ids)}}, {"$inc": {"lock": 1}}, session=self._session
-        )
-        if result.matched_count != len(placement_ids):
-            raise LostRace
 
     async def _seal(self, changes: Changes, at: datetime) -> None:
         writes: list[ReplaceOne[Document]] = []

@@ -25,10 +25,10 @@ async def record_shifts(
 ) -> list[Outcome]:
     """Shifts were worked, cut short or missed; each pays by the terms of its placement.
 
-    Of rows that overlap, the first is taken. The placements are touched, so that two uploads at once cannot both be
-    right about the same hours.
+    Of rows that overlap, the first is taken. The placements are held, so that two uploads at once cannot both be right
+    about the same hours.
     """
-    placements = await store.placements({row.placement_id for row in rows})
+    placements = await store.hold_placements({row.placement_id for row in rows})
     timelines = await _timelines(rows, placements, store)
     changes = Changes()
     verdicts: list[errors.RegistryError | None] = []
@@ -40,7 +40,6 @@ async def record_shifts(
             continue
         timelines[row.placement_id].add(row.started_at, row.ended_at)
         changes.added.append(shift)
-        changes.touched_placements.add(row.placement_id)
         changes.events.append(events.shift_completed(shift))
         verdicts.append(None)
     return await save_rows(store, changes, verdicts, now)
@@ -112,13 +111,12 @@ async def correct_shift(shift_id: str, command: CorrectShift, *, store: Registry
         raise errors.ShiftUnknown(Fault("shift_id", "the id of a recorded shift"))
     if command.revision != shift.revision:
         raise errors.StaleRevision(Fault("revision", f"{shift.revision}, the latest"))
-    placement = (await store.placements([shift.placement_id]))[shift.placement_id]
+    placement = (await store.hold_placements([shift.placement_id]))[shift.placement_id]
     others = await store.stretches([placement.id], command.started_at, command.ended_at)
     timeline = Timeline(other for other in others if other.shift_id != shift_id)
     corrected = _judged(shift_id, shift.revision + 1, placement, timeline, command, now)
     changes = Changes(
         replaced=[(shift, corrected)],
-        touched_placements={placement.id},
         events=[events.shift_completed(corrected)],
     )
     [envelope] = await store.save(changes, now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from typing import TypeVar
 
@@ -65,6 +66,11 @@ class MemoryStore:
         if seeker_id not in self.persons:
             raise PersonErased
         return self.persons[seeker_id]
+
+    async def hold_placements(self, ids: Collection[str]) -> Mapping[str, Placement]:
+        for held in self._by_id(Placement, ids).values():
+            self.entities[held.id] = replace(held, lock=held.lock + 1)
+        return await self.placements(ids)
 
     async def placements_of_seeker(self, seeker_id: str, running_after: date) -> Sequence[Placement]:
         return [
