@@ -108,7 +108,8 @@ class Mongo:
             if attempt:
                 await asyncio.sleep(min(0.001 * 2**attempt, 0.256))
             try:
-                async with await self.client.start_session() as session:
+                # Motor's own way would hop to a thread and back, although nothing is sent to the server here.
+                async with Session(self.client.delegate.start_session(), self.client) as session:
                     session.start_transaction(
                         read_concern=ReadConcern("snapshot"),
                         write_concern=WriteConcern("majority", j=True),

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import asdict
 from datetime import date, datetime
 
-from pymongo import ASCENDING, IndexModel, ReplaceOne
+from pymongo import ASCENDING, IndexModel, UpdateOne
 
 from services.training.domain import Certificate, Course, Enrolment, Participation, Seeker
 from shared.contracts.envelope import Envelope
@@ -48,20 +48,9 @@ class MongoTraining:
         self._session = session
 
     async def note_seekers(self, seekers: Collection[Seeker]) -> None:
-        newest: dict[str, Seeker] = {}
-        for seeker in seekers:
-            if seeker.seeker_id not in newest or newest[seeker.seeker_id].version < seeker.version:
-                newest[seeker.seeker_id] = seeker
-        cursor = self._db["seekers"].find({"_id": {"$in": list(newest)}}, {"version": 1}, session=self._session)
-        known = {document["_id"]: document["version"] for document in await cursor.to_list(None)}
-        changes: list[ReplaceOne[Document]] = [
-            ReplaceOne(
-                {"_id": seeker.seeker_id},
-                {"city": seeker.city, "version": seeker.version, "withdrawn": seeker.withdrawn},
-                upsert=True,
-            )
-            for seeker in newest.values()
-            if known.get(seeker.seeker_id, 0) < seeker.version
+        # By the pipeline each write itself keeps what is newer: nothing has to be read before.
+        changes = [
+            UpdateOne({"_id": seeker.seeker_id}, [_newer(_seeker_document(seeker))], upsert=True) for seeker in seekers
         ]
         if changes:
             await self._db["seekers"].bulk_write(changes, ordered=False, session=self._session)
@@ -159,6 +148,16 @@ class MongoReads:
             .to_list(1)
         )
         return Participation(counts[0]["participations"], counts[0]["persons"]) if counts else Participation(0, 0)
+
+
+def _seeker_document(seeker: Seeker) -> Document:
+    return {"city": seeker.city, "version": seeker.version, "withdrawn": seeker.withdrawn}
+
+
+def _newer(document: Document) -> Document:
+    """Stage of an update that sets these fields, unless the version that stands there is as new."""
+    is_older = {"$lt": [{"$ifNull": ["$version", 0]}, document["version"]]}
+    return {"$set": {name: {"$cond": [is_older, {"$literal": value}, f"${name}"]} for name, value in document.items()}}
 
 
 def _without_id(document: Document, name: str) -> Document:
