@@ -174,11 +174,12 @@ async def _connected(local: Running) -> AsyncIterator[tuple[httpx.AsyncClient, h
 
 
 def _mixed(stages: Mapping[str, tuple[Command, ...]], journal: Journal) -> Iterator[_Due]:
-    """Commands until there are no more shifts to report."""
+    """Commands until there are no more shifts to report, in the order in which these ended."""
     ids = journal.ids
     seekers = itertools.cycle(id_ for ref, id_ in ids.items() if ref.startswith("seeker:"))
     posts = itertools.cycle(command.body for command in stages["posts"] if command.refusal is None)
-    shifts = (command for command in stages["shifts"] if command.refusal is None)
+    reported = [command for command in stages["shifts"] if command.refusal is None]
+    shifts = iter(sorted(reported, key=lambda command: str(command.body["ended_at"])))
     for number, kind in enumerate(itertools.cycle(MIX)):
         if kind == "seeker":
             yield _Due(kind, f"/seekers/{next(seekers)}/change", {"commute_km": 4 + number % 13})
