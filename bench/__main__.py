@@ -41,7 +41,11 @@ def main() -> None:
     if compared:
         told |= _compare(compared, 1 if arguments.quick else arguments.rounds)
     if SATURATION in only:
-        told[SATURATION] = [asdict(step) | {"sustained": step.sustained} for step in run_saturation()]
+        found = run_saturation()
+        told[SATURATION] = {
+            "rest_ms_per_s": found.rest_ms_per_s,
+            "steps": [asdict(step) | {"sustained": step.sustained} for step in found.steps],
+        }
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(told, indent=2) + "\n")
 

@@ -1,4 +1,4 @@
-"""The whole path at increasing load until it saturates: latency at each rate, and the processor time of a command.
+"""The whole path at increasing load until it saturates: latency at each rate, processor time at rest and of a command.
 
 Commands come at a fixed rate whether or not the earlier ones were answered, as from many desks at once. Every latency
 counts from the moment a command was due, so that a queue in front of the services is part of it.
@@ -11,7 +11,7 @@ import itertools
 import os
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -43,6 +43,9 @@ FIRST_RATE_PER_S: Final = 20.0
 GROWTH: Final = 1.4
 STEPS_MAX: Final = 16
 """Ends at 20 × 1.4^15 = 3,100 commands/s, more than four services on one machine take one by one."""
+
+REST_S: Final = 10.0
+"""How long the parts are watched while nothing comes in, before the first step and after as long a pause."""
 
 STEP_S: Final = 8.0
 FRESH_EVERY: Final = 5
@@ -83,7 +86,7 @@ class Step:
         answer_ms, accrued_ms, fresh_ms: p50 and p99 from when a command was due until its answer; until the rebate of
             a shift stood on its topic; until a ranking was read that knew of a changed seeker.
         busy: answers 503, which ask to come again; the command did, and its latency has it all.
-        cpu_ms: processor time of a command, by part.
+        cpu_ms: processor time of a command by part, beyond what the part spends at rest in the same time.
     """
 
     offered_per_s: float
@@ -99,6 +102,25 @@ class Step:
         """Whether no queue grew."""
         effect_p99_ms = max(self.accrued_ms["p99"], self.fresh_ms["p99"])
         return self.answer_ms["p99"] <= ANSWER_P99_MAX_MS and effect_p99_ms <= EFFECT_P99_MAX_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a run found.
+
+    Attributes:
+        rest_ms_per_s: processor time each second, by part, while nothing comes in.
+        steps: the rates that were offered; the last one was not sustained, unless the run ended before.
+    """
+
+    rest_ms_per_s: Mapping[str, float]
+    steps: Sequence[Step]
+
+    @property
+    def best(self) -> Step | None:
+        """The highest rate that was sustained."""
+        sustained = (step for step in self.steps if step.sustained)
+        return max(sustained, key=lambda step: step.offered_per_s, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,27 +144,29 @@ class _Times:
     busy: int = 0
 
 
-def run_saturation() -> list[Step]:
-    """Start engines and services and load them step by step; prints a line a step, the last one not sustained."""
+def run_saturation() -> Found:
+    """Start engines and services, watch them at rest, and load them step by step until a step is not sustained."""
     first_of_month = civil_day(system_clock()).replace(day=1)
     scenario = generate(SEED, SCALE, first_of_month - timedelta(days=1))
     with tempfile.TemporaryDirectory(prefix="mamapost-bench-") as name, running(Path(name), with_token=True) as local:
         print(f"\nthe whole path at increasing load: setting up a city ({SCALE:g} of the scenario) …", flush=True)
-        steps = asyncio.run(_climb(scenario, local))
-    _conclude(steps)
-    return steps
+        found = asyncio.run(_climb(scenario, local))
+    _conclude(found)
+    return found
 
 
-async def _climb(scenario: Scenario, local: Running) -> list[Step]:
+async def _climb(scenario: Scenario, local: Running) -> Found:
     stages = {stage.name: stage.commands for stage in scenario.stages}
     until = list(stages).index("shifts")
     journal = await drive(replace(scenario, stages=scenario.stages[:until]), local.urls, local.token)
     steps: list[Step] = []
     async with _connected(local) as (registry, matching, accruals):
-        load = _Load(registry, matching, accruals, _mixed(stages, journal), journal.ids["post:1"])
+        rest_ms_per_s = await _at_rest()
+        print(f"at rest, processor ms a second: {_by_part(rest_ms_per_s)}", flush=True)
+        load = _Load(registry, matching, accruals, _mixed(stages, journal), journal.ids["post:1"], rest_ms_per_s)
         print(
             f"{'offered/s':>9} {'answered/s':>10} {'answer ms p50':>14} {'p99':>6} {'rebate ms p50':>14} {'p99':>6} "
-            f"{'fresh ms p50':>13} {'p99':>6} {'busy':>5}  processor ms a command"
+            f"{'fresh ms p50':>13} {'p99':>6} {'busy':>5}  processor ms a command, beyond the rest"
         )
         for number in range(STEPS_MAX):
             step = await load.step(FIRST_RATE_PER_S * GROWTH**number)
@@ -152,7 +176,20 @@ async def _climb(scenario: Scenario, local: Running) -> list[Step]:
             _line(step)
             if not step.sustained:
                 break
-    return steps
+    return Found(rest_ms_per_s, steps)
+
+
+async def _at_rest() -> dict[str, float]:
+    """Processor time each second, by part, while nothing comes in; watched once what came before has died away."""
+    await asyncio.sleep(REST_S)
+    started, before_s = time.monotonic(), _processor_s()
+    await asyncio.sleep(REST_S)
+    return _spent_ms(before_s, 1 / (time.monotonic() - started))
+
+
+def _spent_ms(before_s: Mapping[str, float], share: float = 1.0) -> dict[str, float]:
+    """Processor time by part since then, times a share."""
+    return {part: (spent_s - before_s[part]) * 1000 * share for part, spent_s in _processor_s().items()}
 
 
 @asynccontextmanager
@@ -253,12 +290,14 @@ class _Load:
         accruals: _Accruals,
         commands: Iterator[_Due],
         post_id: str,
+        rest_ms_per_s: Mapping[str, float],
     ) -> None:
         self._registry = registry
         self._matching = matching
         self._accruals = accruals
         self._commands = commands
         self._post_id = post_id
+        self._rest_ms_per_s = rest_ms_per_s
         self._sent = 0
         self._changed = 0
 
@@ -268,7 +307,7 @@ class _Load:
         if len(commands) < round(rate_per_s * STEP_S):
             return None
         times = _Times()
-        cpu_before_s = _processor_s()
+        before_s = _processor_s()
         started = time.monotonic()
         async with asyncio.TaskGroup() as sending:
             for number, command in enumerate(commands):
@@ -277,7 +316,7 @@ class _Load:
                 sending.create_task(self._send(command, due, times))
         answered_s = time.monotonic() - started
         await self._accruals.wait_for(set(times.shifts))
-        spent_s = _processor_s()
+        spent_ms, took_s = _spent_ms(before_s), time.monotonic() - started
         accrued = [(self._accruals.at[shift_id] - due) * 1000 for shift_id, due in times.shifts.items()]
         return Step(
             offered_per_s=rate_per_s,
@@ -286,7 +325,7 @@ class _Load:
             accrued_ms=percentiles(accrued),
             fresh_ms=percentiles(times.fresh),
             busy=times.busy,
-            cpu_ms={part: (spent_s[part] - cpu_before_s[part]) * 1000 / len(times.answers) for part in spent_s},
+            cpu_ms={part: (ms - self._rest_ms_per_s[part] * took_s) / len(commands) for part, ms in spent_ms.items()},
         )
 
     async def _send(self, command: _Due, due: float, times: _Times) -> None:
@@ -331,24 +370,31 @@ def _line(step: Step) -> None:
     def pair(found: Mapping[str, float], width: int) -> str:
         return f"{found['p50']:{width},.0f} {found['p99']:6,.0f}"
 
-    parts = sorted(step.cpu_ms.items(), key=lambda item: -item[1])
     print(
         f"{step.offered_per_s:9,.0f} {step.answered_per_s:10,.0f} {pair(step.answer_ms, 14)} "
-        f"{pair(step.accrued_ms, 14)} {pair(step.fresh_ms, 13)} {step.busy:5}  "
-        + " · ".join(f"{name} {spent_ms:.1f}" for name, spent_ms in parts if spent_ms >= 0.05),
+        f"{pair(step.accrued_ms, 14)} {pair(step.fresh_ms, 13)} {step.busy:5}  {_by_part(step.cpu_ms)}",
         flush=True,
     )
 
 
-def _conclude(steps: list[Step]) -> None:
-    best = max((step for step in steps if step.sustained), key=lambda step: step.offered_per_s, default=None)
+def _by_part(cpu_ms: Mapping[str, float]) -> str:
+    parts = sorted(cpu_ms.items(), key=lambda item: -item[1])
+    return " · ".join(f"{name} {spent_ms:.1f}" for name, spent_ms in parts if spent_ms >= 0.05)
+
+
+def _conclude(found: Found) -> None:
+    best = found.best
     if best is None:
         print("no rate was sustained")
         return
-    cores_ms = sum(spent_ms for part, spent_ms in best.cpu_ms.items() if part != "client")
     print(
-        f"sustained: {best.answered_per_s:,.0f} commands/s on {os.cpu_count()} cores, "
-        f"the client that sends them included; {cores_ms:.1f} ms of processor time a command without it"
+        f"sustained: {best.answered_per_s:,.0f} commands/s on {os.cpu_count()} cores, the client that sends them "
+        f"included; without it {_without_client(best.cpu_ms):.1f} ms of processor time a command, beside "
+        f"{_without_client(found.rest_ms_per_s):.0f} ms a second at rest"
     )
-    if steps[-1].sustained:
+    if found.steps[-1].sustained:
         print("it did not saturate: the last step is not the limit")
+
+
+def _without_client(cpu_ms: Mapping[str, float]) -> float:
+    return sum(spent_ms for part, spent_ms in cpu_ms.items() if part != "client")

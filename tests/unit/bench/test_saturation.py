@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from bench.saturation import ANSWER_P99_MAX_MS, EFFECT_P99_MAX_MS, MIX, Step
+from bench.saturation import ANSWER_P99_MAX_MS, EFFECT_P99_MAX_MS, MIX, Found, Step
 
 CALM = {"p50": 10.0, "p99": 20.0}
 STEP = Step(
@@ -24,3 +24,10 @@ def test_a_rate_is_sustained_while_answers_and_effects_come_in_time() -> None:
     assert not replace(STEP, answer_ms=late_answers).sustained
     assert not replace(STEP, accrued_ms=late_effects).sustained
     assert not replace(STEP, fresh_ms=late_effects).sustained
+
+
+def test_the_best_rate_is_the_highest_that_was_sustained() -> None:
+    late = {"p50": 10.0, "p99": ANSWER_P99_MAX_MS + 1}
+    steps = [replace(STEP, offered_per_s=rate) for rate in (20, 28)]
+    assert Found({}, [*steps, replace(STEP, offered_per_s=39, answer_ms=late)]).best == steps[-1]
+    assert Found({}, [replace(STEP, answer_ms=late)]).best is None
