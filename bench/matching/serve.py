@@ -48,9 +48,7 @@ WARM_EVENTS = 2_000
 """Before the first round: every kind of change was seen once, so that nothing is compiled or loaded in it."""
 
 LOAD_TIMEOUT_S = 600.0
-CHECKPOINT_S = 1
 START_TIMEOUT_S = 120.0
-CHECKPOINT_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +119,6 @@ def running(engines: Engines) -> Iterator[Running]:
         env = {
             "MAMAPOST_DB_PREFIX": prefix,
             "MAMAPOST_MATCHING_CHECKPOINT_DIR": str(folder / "checkpoints"),
-            "MAMAPOST_MATCHING_CHECKPOINT_INTERVAL_S": str(CHECKPOINT_S),
             "MAMAPOST_LOG_LEVEL": "info",
             "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path),
         }
@@ -316,10 +313,9 @@ async def _restart(figures: Figures, served: Served, scale: Scale) -> None:
     size = served.play.size
     [post] = served.posts(1)
     checkpoint = served.folder / "checkpoints"
+    served.fleet.restart("matching", wait_ready=False)  # an orderly stop writes what the starts below go on from
     for number in range(min(scale.rounds, scale.service_rounds)):
-        if number:
-            served.fleet.wait_ready("matching")
-        await _checkpointed(checkpoint)
+        served.fleet.wait_ready("matching")
         before = await _ranking(served, post)
         served.fleet.kill("matching")
         began = time.perf_counter()
@@ -335,28 +331,6 @@ async def _restart(figures: Figures, served: Served, scale: Scale) -> None:
         figures.add("restart", size.name, taken_s)
         figures.compare("restart", size.name, "reading the file", alone_s)
         say(f"{size.name}: restart {number + 1}: serving after {taken_s:.2f} s")
-
-
-async def _checkpointed(folder: Path) -> None:
-    """Return when a checkpoint was written after now, or when there is one and nothing that is newer comes.
-
-    Raises:
-        RuntimeError: the service writes none.
-    """
-    now = time.time()
-    deadline = now + CHECKPOINT_TIMEOUT_S
-    while True:
-        written_at = _written_at(folder)
-        if written_at > now or (written_at and time.time() > now + 3 * CHECKPOINT_S):
-            return
-        if time.time() > deadline:
-            raise RuntimeError(f"expected a checkpoint in {folder} within {CHECKPOINT_TIMEOUT_S:.0f} s")
-        await asyncio.sleep(0.05)
-
-
-def _written_at(folder: Path) -> float:
-    """When the newest checkpoint was written, in Unix time; 0 if there is none."""
-    return max((file.stat().st_mtime for file in folder.rglob("*.checkpoint")), default=0.0)
 
 
 def _read_all(folder: Path) -> int:

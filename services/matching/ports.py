@@ -186,6 +186,9 @@ class Board(Protocol):
     def candidate(self, seeker_id: str) -> Candidate | None:
         """A seeker's profile; `None` if she withdrew or is unknown."""
 
+    def posts_of(self, seeker_id: str) -> Collection[str] | None:
+        """Posts that a seeker is placed at; `None` if she withdrew or is unknown."""
+
     def ranking(self, post_id: str, limit: int) -> Sequence[RankedSeeker]:
         """The best seekers of a post, best first; a `limit` beyond the kept places looks at everybody."""
 

@@ -36,6 +36,14 @@ below the 5 ms of a good answer. A slice costs its engine half a millisecond wha
 would halve what a backlog is worked off with. Not time on the wall: where other processes take the processor, that
 would make slices small, and so the little that is left of it dear."""
 
+ALONE_SLICE_S = 0.012
+"""What a slice aims at while nothing but the slices runs: the first reader who comes waits so long at most, and those
+after it find short slices. Three times as long, the fixed cost of a slice is a third."""
+
+ALONE_S = 0.0003
+"""Processor time of everything else between two slices, up to which a slice counts as alone: less than any request
+takes, more than the steps of the event loop themselves."""
+
 SLICE_MAX = 512
 """Most records of a slice, however fast the last ones were: the next ones may each touch a thousand lists."""
 
@@ -81,6 +89,7 @@ class SliceConsumer(Consumer):
         self._committed: dict[tuple[str, int], int] = {}
         self._behind: dict[int, dict[tuple[str, int], int]] = {}
         self._slice_max = SLICE_START
+        self._is_alone = False
         self._placing: asyncio.Task[None] | None = None
         self._failed: asyncio.Future[NoReturn] | None = None
         self._released = False
@@ -215,9 +224,11 @@ class SliceConsumer(Consumer):
                     started_s = time.thread_time()
                     piece, left = left[: self._slice_max], left[self._slice_max :]
                     await self._apply_slice(piece)
-                    self._adapt(len(piece), time.thread_time() - started_s)
+                    ended_s = time.thread_time()
+                    self._adapt(len(piece), ended_s - started_s)
                     for _ in range(STEPS_BETWEEN):
                         await asyncio.sleep(0)
+                    self._is_alone = time.thread_time() - ended_s <= ALONE_S
             except Exception as error:
                 self._seek_back(records)
                 if not _comes_again(error):
@@ -228,7 +239,8 @@ class SliceConsumer(Consumer):
 
     def _adapt(self, size: int, took_s: float) -> None:
         """Choose the next slice so that it takes its time; it grows to the double at most."""
-        fitting = int(size * SLICE_S / max(took_s, 1e-6))
+        aim_s = ALONE_SLICE_S if self._is_alone else SLICE_S
+        fitting = int(size * aim_s / max(took_s, 1e-6))
         self._slice_max = max(1, min(fitting, self._slice_max * 2, SLICE_MAX))
 
     async def _apply_slice(self, records: Sequence[Record]) -> None:

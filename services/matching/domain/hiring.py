@@ -115,7 +115,7 @@ def plan(
     opening: Opening | None,
     unsettled: Sequence[Offer],
     is_seen: Callable[[str], bool],
-    candidate_of: Callable[[str], Candidate | None],
+    posts_of: Callable[[str], Collection[str] | None],
     now: datetime,
 ) -> Plan:
     """Judge a hiring by the rankings' view of its post.
@@ -128,7 +128,7 @@ def plan(
         opening: the post, `None` when it is closed.
         unsettled: its offers, live and accepting.
         is_seen: whether the rankings know a placement.
-        candidate_of: a seeker as the rankings know her, `None` when she withdrew.
+        posts_of: the posts that the rankings know a seeker to be placed at, `None` when she withdrew.
     """
     seen = tuple(id_ for id_ in hiring.unseen if is_seen(id_))
     over: list[tuple[Offer, Offer]] = []
@@ -138,14 +138,14 @@ def plan(
             continue
         if now >= offer.expires_at:
             over.append((offer, expire(offer, now)))
-        elif (reason := _reason_against(offer, opening, candidate_of)) is not None:
+        elif (reason := _reason_against(offer, opening, posts_of)) is not None:
             over.append((offer, take_back(offer, "withdrawn", reason, now)))
         else:
             live.append(offer)
     if opening is None or opening.expired:
         return Plan(0, 0, seen, tuple(over), (), ends=True)
     being_taken = [offer for offer in unsettled if offer.state == "accepting"]
-    unplaced = sum(not _is_placed(candidate_of(offer.seeker_id), offer.post_id) for offer in being_taken)
+    unplaced = sum(offer.post_id not in (posts_of(offer.seeker_id) or ()) for offer in being_taken)
     free = max(opening.post.seats - opening.taken - (len(hiring.unseen) - len(seen)) - unplaced, 0)
     most = min(free * hiring.per_seat, LIVE_MAX) if _is_offered(opening) else 0
     over += [(offer, take_back(offer, "seat-taken", None, now)) for offer in live[most:]]
@@ -153,23 +153,19 @@ def plan(
 
 
 def _reason_against(
-    offer: Offer, opening: Opening | None, candidate_of: Callable[[str], Candidate | None]
+    offer: Offer, opening: Opening | None, posts_of: Callable[[str], Collection[str] | None]
 ) -> str | None:
     """Why a live offer cannot stand; `None` if it can."""
     if opening is None or opening.expired:
         return "post-closed"
     if not _is_offered(opening):
         return "post-not-available"
-    return "seeker-withdrawn" if candidate_of(offer.seeker_id) is None else None
+    return "seeker-withdrawn" if posts_of(offer.seeker_id) is None else None
 
 
 def _is_offered(opening: Opening) -> bool:
     """Whether supervision lets the post take anybody."""
     return opening.employer_active and opening.station_accepted
-
-
-def _is_placed(candidate: Candidate | None, post_id: str) -> bool:
-    return candidate is not None and post_id in candidate.posts
 
 
 def hours_for(candidate: Candidate, opening: Opening) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 
 import numpy as np
@@ -154,6 +154,13 @@ class Answers:
         placements = self._placements.get(seeker_id, ())
         declared = self.declared.get(seeker_id)
         return reading.candidate(self.arrays.city, row, self.book, self.city, self.at, declared, placements)
+
+    def posts_of(self, seeker_id: str) -> Collection[str] | None:
+        """Posts that a seeker is placed at; `None` for one who withdrew or is unknown."""
+        row = self.arrays.seeker(key_of(seeker_id, SEEKER))
+        if not self.arrays.here(self.arrays.city.seekers, row):
+            return None
+        return [placement.post_id for placement in self._placements.get(seeker_id, ())]
 
     def opening(self, post_id: str) -> Opening | None:
         """A post's profile now; `None` for one that is closed or unknown."""

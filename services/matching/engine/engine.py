@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -65,6 +65,8 @@ class Engine:
         self._policies = policies
         self._sizes = sizes or Sizes()
         self._shards: dict[str, Shard] = {}
+        # Asked of every waiting post at every look, while asking a city costs microseconds and there may be dozens.
+        self._city_of_post: dict[str, str] = {}
         self._rebuilds: dict[str, _Rebuild] = {}
         self._builder: ThreadPoolExecutor | None = None
 
@@ -146,6 +148,7 @@ class Engine:
         """Forget a city."""
         del self._shards[city]
         self._rebuilds.pop(city, None)
+        self._city_of_post = {id_: of for id_, of in self._city_of_post.items() if of != city}
 
     def dump(self, city: str) -> Mapping[str, npt.NDArray[np.generic]]:
         """All that is known of a city, as arrays that share its memory: to be copied before the next call."""
@@ -176,8 +179,12 @@ class Engine:
 
     def city_of(self, kind: EntityKind, id_: str) -> str | None:
         """City of an entity, or `None` if it is unknown; also for one that is over."""
+        if kind == "post" and id_ in self._city_of_post:
+            return self._city_of_post[id_]
         for city, shard in self._shards.items():
             if shard.version_of(kind, id_):
+                if kind == "post":
+                    self._city_of_post[id_] = city
                 return city
         return None
 
@@ -207,6 +214,11 @@ class Engine:
         """A seeker's profile now; `None` for one who withdrew or is unknown."""
         city = self.city_of("seeker", seeker_id)
         return None if city is None else self._shards[city].candidate(seeker_id)
+
+    def posts_of(self, seeker_id: str) -> Collection[str] | None:
+        """Posts that a seeker is placed at; `None` for one who withdrew or is unknown."""
+        found = (shard.posts_of(seeker_id) for shard in self._shards.values())
+        return next((posts for posts in found if posts is not None), None)
 
     def opening(self, post_id: str) -> Opening | None:
         """A post's profile now; `None` for one that is closed or unknown."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from services.matching.domain import Candidate, EntityKind, Opening, RankedSeeker
@@ -28,6 +28,9 @@ class OwnedBoard:
 
     def candidate(self, seeker_id: str) -> Candidate | None:
         return self.board.candidate(seeker_id)
+
+    def posts_of(self, seeker_id: str) -> Collection[str] | None:
+        return self.board.posts_of(seeker_id)
 
     def ranking(self, post_id: str, limit: int) -> Sequence[RankedSeeker]:
         return self.board.ranking(post_id, limit)

@@ -35,7 +35,10 @@ STARTS_MAX = 100
 """Urgent posts whose hiring one tick starts; the rest follows with the next."""
 
 PAGE_MAX = 500
-"""Open hirings that one tick judges: two reads and some milliseconds. More are judged in turn."""
+"""Open hirings that one tick judges: two reads and some ten milliseconds. More are judged in turn."""
+
+JUDGED_AT_ONCE = 16
+"""Hirings that are judged before others may run: about a millisecond, since a reader waits meanwhile."""
 
 ASKS_MAX = 20
 """Answers of the registry that one tick goes after: each is a request of some ten milliseconds."""
@@ -252,13 +255,15 @@ class Hirings:
         for offer in await self._offers.unsettled_of(here) if here else ():
             unsettled[offer.post_id].append(offer)
         found = []
-        for post_id, hiring in here.items():
+        for number, (post_id, hiring) in enumerate(here.items(), 1):
+            if number % JUDGED_AT_ONCE == 0:
+                await asyncio.sleep(0)
             judged = plan(
                 hiring,
                 board.opening(post_id),
                 unsettled[post_id],
                 lambda id_: offering.is_seen(board, id_),
-                board.candidate,
+                board.posts_of,
                 now,
             )
             if judged.over or judged.ends or judged.seen or (judged.room and self._may_find(post_id, board, now)):

@@ -72,7 +72,7 @@ async def look(
         return None
     unsettled = await book.unsettled(post_id)
     opening = board.opening(post_id)
-    found = plan(hiring, opening, unsettled, lambda id_: is_seen(board, id_), board.candidate, now)
+    found = plan(hiring, opening, unsettled, lambda id_: is_seen(board, id_), board.posts_of, now)
     changes = OfferChanges()
     if found.over:
         await settle(book, changes, found.over)

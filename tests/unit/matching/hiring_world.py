@@ -63,6 +63,10 @@ class SlowBoard:
     def candidate(self, seeker_id: str) -> Candidate | None:
         return self.view.candidates.get(seeker_id)
 
+    def posts_of(self, seeker_id: str) -> Collection[str] | None:
+        found = self.candidate(seeker_id)
+        return None if found is None else found.posts
+
     def ranking(self, post_id: str, limit: int) -> Sequence[RankedSeeker]:
         return rank_post(self._policy, self.opening(post_id), self.view.candidates.values(), limit)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, cast
 
@@ -105,6 +105,10 @@ class PlainEngine:
     def candidate(self, seeker_id: str) -> Candidate | None:
         known = self._find("seeker", seeker_id) is not None
         return self._view("seeker", seeker_id).candidates[seeker_id] if known else None
+
+    def posts_of(self, seeker_id: str) -> Collection[str] | None:
+        found = self.candidate(seeker_id)
+        return None if found is None else found.posts
 
     def urgent(self) -> Iterable[str]:
         views = [view_of(programme, self._at) for programme in self._programmes.values()]

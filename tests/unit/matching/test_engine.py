@@ -297,6 +297,27 @@ def test_unknown_entities_are_named_as_unknown() -> None:
             ask()
 
 
+def test_a_post_is_known_in_its_city_until_that_is_dropped() -> None:
+    engine = Engine(NOW)
+    engine.apply([Fact("seeker", SEEKER, 1, YANTAI, seeker()), Fact("post", POST, 1, YANTAI, post())])
+    assert [engine.city_of("post", POST) for _ in range(2)] == [YANTAI, YANTAI]
+    engine.drop(YANTAI)
+    assert engine.city_of("post", POST) is None
+    engine.apply([Fact("post", POST, 1, "370700", post())])
+    assert engine.city_of("post", POST) == "370700"
+
+
+def test_where_a_seeker_is_placed() -> None:
+    engine = Engine(NOW)
+    assert engine.posts_of(SEEKER) is None
+    engine.apply([Fact("seeker", SEEKER, 1, YANTAI, seeker()), Fact("post", POST, 1, YANTAI, post())])
+    assert not engine.posts_of(SEEKER)
+    engine.apply([Fact("placement", id_of("plc", 1), 1, YANTAI, Placement(POST, SEEKER, 1))])
+    assert engine.posts_of(SEEKER) == [POST]
+    engine.apply([Fact("seeker", SEEKER, 2, YANTAI, None)])
+    assert engine.posts_of(SEEKER) is None
+
+
 def test_a_post_closes_when_its_time_has_passed() -> None:
     engine = Engine(NOW)
     closes_at = NOW + timedelta(minutes=5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 import pytest
 
@@ -84,3 +85,31 @@ def test_the_next_slice_takes_its_time(size: int, took_s: float, following: int)
     consumer._slice_max = size
     consumer._adapt(size, took_s)
     assert consumer._slice_max == min(following, slices.SLICE_MAX)
+
+
+def test_a_slice_is_longer_while_nobody_else_runs() -> None:
+    consumer = _consumer(Books(), [One(1, 0)])
+    consumer._slice_max, consumer._is_alone = 100, True
+    consumer._adapt(100, slices.SLICE_S)
+    assert consumer._slice_max == 200, "the double at most"
+    consumer._is_alone = False
+    consumer._adapt(200, slices.ALONE_SLICE_S)
+    assert consumer._slice_max == int(200 * slices.SLICE_S / slices.ALONE_SLICE_S)
+
+
+@pytest.mark.parametrize(("others_s", "is_alone"), [(0.0, True), (2 * slices.ALONE_S, False)])
+async def test_who_runs_between_two_slices_makes_the_next_one_short(
+    monkeypatch: pytest.MonkeyPatch, others_s: float, is_alone: bool
+) -> None:
+    spent_s = 0.0
+    monkeypatch.setattr(slices, "time", SimpleNamespace(thread_time=lambda: spent_s))
+
+    async def other() -> None:
+        nonlocal spent_s
+        spent_s += others_s
+
+    record = One(1, 0)
+    consumer, running = _consumer(Books(), [record]), asyncio.create_task(other())
+    await consumer.handle([record])
+    assert consumer._is_alone is is_alone
+    await running
