@@ -248,5 +248,5 @@ class Topic:
                 self.unusable += keep
                 continue
             shift = shift_of(envelope)
-            if shift is not None and self._city in (None, shift.city):
+            if self._city in (None, shift.city):
                 yield shift.city, shift.shift_id, Published(shift, record.offset < self._consumed[place])

@@ -74,8 +74,8 @@ class Ledger:
 
     async def apply(self, batch: Sequence[Envelope]) -> Sequence[Refusal]:
         """Apply a batch of events in one transaction: who there is, and what was worked."""
-        parties = [party for envelope in batch if (party := party_of(envelope.event)) is not None]
-        shifts = [shift for envelope in batch if (shift := shift_of(envelope)) is not None]
+        shifts = [shift_of(envelope) for envelope in batch if envelope.event.topic == ShiftCompleted.topic]
+        parties = [party_of(envelope.event) for envelope in batch if envelope.event.topic != ShiftCompleted.topic]
         kinds: Counter[str] = Counter()
 
         async def work(session: Session) -> list[tuple[Shift, str]]:
@@ -94,8 +94,8 @@ class Ledger:
         self.posted.set()
         for kind, count in kinds.items():
             metrics.ENTRIES.labels(kind).inc(count)
-        by_id = {envelope.id: envelope for envelope in batch}
-        return [Refusal(by_id[shift.event_id], reason) for shift, reason in refused]
+        reasons = {shift.event_id: reason for shift, reason in refused}
+        return [Refusal(envelope, reasons[envelope.id]) for envelope in batch if envelope.id in reasons]
 
     async def tell(self, city: str) -> int:
         """Add the events of a city's next entries; how many entries were passed."""
@@ -302,21 +302,17 @@ class Settler:
         self._events.wake()
 
 
-def party_of(event: Event) -> Party | None:
+def party_of(event: Event) -> Party:
     """The employer or community that an event tells of; it may be a model or the struct that stands in for one."""
     if event.topic == EmployerRegistered.topic:
         employer = cast(EmployerRegistered, event)
         return Party("employer", employer.employer_id, employer.city, employer.version)
-    if event.topic == CommunityRegistered.topic:
-        community = cast(CommunityRegistered, event)
-        return Party("community", community.community_id, community.city, community.version)
-    return None
+    community = cast(CommunityRegistered, event)
+    return Party("community", community.community_id, community.city, community.version)
 
 
-def shift_of(envelope: Envelope) -> Shift | None:
+def shift_of(envelope: Envelope) -> Shift:
     """What the ledger needs of a `shift-completed`, as a model or as a struct."""
-    if envelope.event.topic != ShiftCompleted.topic:
-        return None
     event = cast(ShiftCompleted, envelope.event)
     return Shift(
         shift_id=event.shift_id,

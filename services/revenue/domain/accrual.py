@@ -13,16 +13,11 @@ from services.revenue.domain.agreements import Agreement, Pair, Slice, Timeline
 from services.revenue.domain.books import BookKey, Volume
 from services.revenue.domain.ledger import (
     Entry,
-    Posting,
     Rebate,
     RebateKind,
     SuspenseKind,
     entry_id_of,
-    payable,
-    rebate_postings,
-    suspense_postings,
 )
-from services.revenue.domain.ledger import accrued as accrued_account
 from services.revenue.domain.months import next_month
 from shared.kernel.clock import month_of
 from shared.kernel.money import FEN_MAX, RATE_BP_MIN, accrue_e4
@@ -109,23 +104,6 @@ def standing_of(entry: Entry) -> Standing | None:
     return Standing(1, entry.cause, entry.city, accrued)
 
 
-class _Plain(NamedTuple):
-    """What all shifts of a pair and a day have in common under a flat agreement."""
-
-    pair: Pair
-    agreement_id: str
-    agreement_version: int
-    of_wages: bool
-    rate_bp: int
-    worked_month: str
-    month: str
-    debit: str
-    credit: str
-
-
-_NOT_PLAIN = _Plain(Pair("", ""), "", 0, False, 0, "", "", "", "")
-
-
 @dataclass
 class Desk:
     """The working state of accrual for one transaction: what was known, and what is to be written.
@@ -136,7 +114,8 @@ class Desk:
         agreements: all versions of each pair that a shift names, or that something stands under.
         closed_through: last closed month of each pair that has one; it and all before it take nothing any more.
         base_fen: sum of bases of each book that is open or counts for tiers.
-        standing: what stands of the shifts named, changed as they are taken.
+        standing: what stands of the shifts named, changed as they are taken; of those that `_plain` holds the line of,
+            nothing.
         entries: to be posted, in order.
         changed: shifts whose standing changed, other than to what their one line says (`standing_of`).
         suspense: shifts that wait for an agreement now; `None`: waits no longer.
@@ -154,8 +133,7 @@ class Desk:
     _volumes: defaultdict[Volume, int] = field(default_factory=lambda: defaultdict(int))
     _timelines: dict[Pair, Timeline] = field(init=False)
     _by_id: dict[str, Agreement] = field(init=False)
-    _of_day: dict[tuple[Pair, date, str], Agreement | None] = field(default_factory=dict)
-    _plain: dict[tuple[str, str | None, date, str], _Plain] = field(default_factory=dict)
+    _plain: dict[str, Entry] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for key, base in self.base_fen.items():
@@ -171,7 +149,7 @@ class Desk:
         Returns:
             Why it cannot be used, or `None`. A revision that is known or superseded has no effect and is no fault.
         """
-        known = self.standing.get(shift.shift_id)
+        known = self._known(shift.shift_id)
         if known is None and self._take_plain(shift):
             return None
         if known is not None:
@@ -183,6 +161,12 @@ class Desk:
                 is_same = known.suspended or known.accrued == self._worth(shift)
                 return None if is_same else "revision: already applied with another content"
         return self._replace(known, shift)
+
+    def _known(self, shift_id: str) -> Standing | None:
+        known = self.standing.get(shift_id)
+        if known is None and (line := self._plain.get(shift_id)) is not None:
+            return standing_of(line)
+        return known
 
     def release(self, shift: Shift) -> None:
         """Post a shift that waited, now that an agreement may cover its day.
@@ -232,57 +216,36 @@ class Desk:
         Returns:
             Whether it was taken; if not, nothing has changed.
         """
-        plain = self._plain.get((shift.employer_id, shift.community_id, shift.day, shift.city))
-        if plain is None:
-            plain = self._plain_terms(shift)
-        if plain is _NOT_PLAIN or shift.revision != 1:
+        community_id, day = shift.community_id, shift.day
+        if community_id is None or shift.revision != 1:
             return False
-        pair, agreement_id, version, of_wages, rate_bp, worked_month, month, debit, credit = plain
-        base_fen = shift.wage_fen if of_wages else shift.output_fen
-        total = self._months[pair, month] + base_fen
+        agreement = self._agreement_on(Pair(shift.employer_id, community_id), day, shift.city)
+        if agreement is None or agreement.tiers:
+            return False
+        base_fen = agreement.base_of(shift.wage_fen, shift.output_fen)
+        month = (agreement.pair, self._open_month(agreement.pair, _month(day)))
+        total = self._months[month] + base_fen
         if base_fen == 0 or total > FEN_MAX:
             return False
-        self._months[pair, month] = total
-        self._volumes[agreement_id, worked_month] += base_fen
-        shift_id, day, city, event_id = shift.shift_id, shift.day, shift.city, shift.event_id
-        amount = base_fen * rate_bp
-        self.entries.append(
-            Entry(
-                entry_id_of("accrual", shift_id, 1),
-                city,
-                "accrual",
-                self.now,
-                month,
-                pair[0],
-                pair[1],
-                amount,
-                event_id,
-                (Posting(debit, amount), Posting(credit, -amount)),
-                Rebate(shift_id, 1, day, agreement_id, version, base_fen, rate_bp, None),
-            )
+        self._months[month] = total
+        shift_id, rate_bp = shift.shift_id, agreement.rate_bp
+        # By position: by name it takes twice as long, and there is one for every shift.
+        entry = Entry(
+            entry_id_of("accrual", shift_id, 1),
+            shift.city,
+            "accrual",
+            self.now,
+            month[1],
+            shift.employer_id,
+            community_id,
+            accrue_e4(base_fen, rate_bp),
+            shift.event_id,
+            (),
+            Rebate(shift_id, 1, day, agreement.agreement_id, agreement.version, base_fen, rate_bp, None),
         )
-        self.standing[shift_id] = Standing(1, event_id, city, Accrued(pair, day, agreement_id, base_fen))
+        self.entries.append(entry)
+        self._plain[shift_id] = entry
         return True
-
-    def _plain_terms(self, shift: Shift) -> _Plain:
-        pair = shift.pair
-        agreement = self._agreement_on(pair, shift.day, shift.city) if pair is not None else None
-        plain = _NOT_PLAIN
-        if pair is not None and agreement is not None and not agreement.tiers:
-            worked_month = _month(shift.day)
-            plain = _Plain(
-                pair,
-                agreement.agreement_id,
-                agreement.version,
-                agreement.base == "wages",
-                agreement.rate_bp,
-                worked_month,
-                self._open_month(pair, worked_month),
-                payable(pair),
-                accrued_account(pair),
-            )
-        self._plain[shift.employer_id, shift.community_id, shift.day, shift.city] = plain
-        return plain
 
     def _worth(self, shift: Shift) -> Accrued | None:
         """What is owed for a shift, or what is held in suspense until an agreement covers its day.
@@ -299,11 +262,8 @@ class Desk:
         return Accrued(pair, shift.day, agreement.agreement_id, base_fen) if base_fen else None
 
     def _agreement_on(self, pair: Pair, day: date, city: str) -> Agreement | None:
-        key = (pair, day, city)
-        if key not in self._of_day:
-            timeline = self._timelines.get(pair)
-            self._of_day[key] = timeline.on(day, city) if timeline is not None else None
-        return self._of_day[key]
+        timeline = self._timelines.get(pair)
+        return timeline.on(day, city) if timeline is not None else None
 
     def _entries(
         self, by: Shift, revision: int, what: Accrued, volumes: dict[Volume, int], *, is_reversal: bool = False
@@ -342,7 +302,6 @@ class Desk:
     ) -> Entry:
         pair, worked_month = what.pair, _month(what.worked_day)
         amount = accrue_e4(part.base_fen, part.rate_bp)
-        # By position: by name it takes twice as long, and there is one for every shift.
         return Entry(
             entry_id_of(kind, by.shift_id, revision, number),
             by.city,
@@ -353,7 +312,7 @@ class Desk:
             pair.community_id,
             amount,
             by.event_id,
-            rebate_postings(pair, amount) if what.agreement_id else suspense_postings(pair, amount),
+            (),
             Rebate(
                 by.shift_id,
                 revision,

@@ -124,9 +124,10 @@ class Timeline:
 
     def on(self, day: date, city: str) -> Agreement | None:
         """The version that covers a day; at most one does. One of another city covers nothing."""
-        return next(
-            (version for version, end in self._spans if version.city == city and version.valid_from <= day <= end), None
-        )
+        for version, end in self._spans:
+            if version.valid_from <= day <= end:
+                return version if version.city == city else None
+        return None
 
     def ended_by(self, valid_from: date) -> Agreement | None:
         """The version without a last day that one from this day on would end."""

@@ -12,8 +12,6 @@ from services.revenue.domain.agreements import Pair
 from services.revenue.domain.ledger import Entry
 from shared.kernel.clock import month_of
 
-_month = lru_cache(maxsize=4096)(month_of)
-
 
 class BookKey(NamedTuple):
     """What running totals are kept of: one month of one pair, by the month worked and the agreement.
@@ -65,9 +63,15 @@ def book_of(entry: Entry) -> BookKey:
         ValueError: another kind of entry.
     """
     rebate = entry.rebate
-    if rebate is None:
+    if rebate is None or entry.employer_id is None:
         raise ValueError(f"{entry.entry_id} is no rebate")
-    return BookKey(entry.pair, entry.month, _month(rebate.worked_day), rebate.agreement_id)
+    return _key(entry.employer_id, entry.community_id, entry.month, rebate.worked_day, rebate.agreement_id)
+
+
+@lru_cache(maxsize=10_000)
+def _key(employer_id: str, community_id: str, month: str, worked_day: date, agreement_id: str) -> BookKey:
+    """One for all entries of a pair and a day: there are many, and each is looked up twice."""
+    return BookKey(Pair(employer_id, community_id), month, month_of(worked_day), agreement_id)
 
 
 def book_totals(entries: Sequence[Entry]) -> dict[BookKey, BookTotals]:

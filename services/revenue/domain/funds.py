@@ -145,6 +145,6 @@ def spending_entry(spending: Spending) -> Entry:
         community_id=request.community_id,
         amount_fen_e4=request.amount_fen * E4,
         cause=request.spending_id,
-        postings=spending_postings(request.community_id, request.category, request.amount_fen),
+        legs=spending_postings(request.community_id, request.category, request.amount_fen),
         document_hash=request.receipt_hash,
     )

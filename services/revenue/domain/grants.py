@@ -110,7 +110,7 @@ def grant_entry(grant: Grant) -> Entry:
         community_id=grant.community_id,
         amount_fen_e4=grant.amount_fen * E4,
         cause=grant.grant_id,
-        postings=grant_postings(grant.source_id, grant.community_id, grant.amount_fen)
+        legs=grant_postings(grant.source_id, grant.community_id, grant.amount_fen)
         if grant.employer_id is None
         else subsidy_postings(grant.source_id, grant.employer_id, grant.community_id, grant.amount_fen),
     )

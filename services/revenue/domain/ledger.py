@@ -72,6 +72,7 @@ class Entry:
         month: the month that it is posted into; not always the month worked (a settled month takes nothing any more).
         amount_fen_e4: signed, in fen × 10 000; the first posting debits it, the second credits it.
         cause: the event, settlement or spending that this entry is the effect of.
+        legs: the postings, where there is no rebate; those of a rebate follow from its pair and amount.
         rebate: on what a shift comes to: accruals, suspense, and the reversals of both.
         document_hash: SHA-256 of the statement of a settlement, or of the receipt of a spending.
     """
@@ -85,9 +86,17 @@ class Entry:
     community_id: str
     amount_fen_e4: int
     cause: str
-    postings: tuple[Posting, ...]
+    legs: tuple[Posting, ...] = ()
     rebate: Rebate | None = None
     document_hash: str | None = None
+
+    @property
+    def postings(self) -> tuple[Posting, ...]:
+        """Both legs."""
+        if self.rebate is None:
+            return self.legs
+        legs_of = rebate_postings if self.rebate.agreement_id else suspense_postings
+        return legs_of(self.pair, self.amount_fen_e4)
 
     @property
     def pair(self) -> Pair:
@@ -257,7 +266,7 @@ def canonical(seq: int, entry: Entry) -> str:
             f"{rebate.agreement_version},{rebate.base_fen},{rebate.rate_bp},{rebate.before_fen}"
         )
     else:
-        text += "".join([f",{account},{amount}" for account, amount in entry.postings])
+        text += "".join([f",{account},{amount}" for account, amount in entry.legs])
     return text + "\n"
 
 
@@ -273,12 +282,12 @@ def seal(head: Head, entries: Sequence[Entry]) -> tuple[list[Link], Block]:
         entries: at least one.
 
     Raises:
-        ValueError: no entry, one of another city, or one whose postings do not sum to zero; a bug, never an input.
+        ValueError: no entry, one of another city, or one whose legs do not sum to zero; a bug, never an input.
     """
     if not entries:
         raise ValueError("a block without entries")
     for entry in entries:
-        if entry.city != head.city or sum([posting[1] for posting in entry.postings]) != 0:
+        if entry.city != head.city or (entry.rebate is None and sum([amount for _, amount in entry.legs]) != 0):
             raise ValueError(f"{entry.entry_id} does not belong into the ledger of {head.city}, or does not balance")
     links = [Link(seq, entry) for seq, entry in enumerate(entries, head.seq + 1)]
     sealed = hash_of(head.hash, [canonical(seq, entry) for seq, entry in links])

@@ -214,5 +214,5 @@ def payout_entry(payout: Payout, now: datetime) -> Entry:
         community_id=payout.pair.community_id,
         amount_fen_e4=payout.amount_fen * E4,
         cause=payout.payout_id,
-        postings=payout_postings(payout.pair, payout.amount_fen),
+        legs=payout_postings(payout.pair, payout.amount_fen),
     )

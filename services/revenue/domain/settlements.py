@@ -196,7 +196,7 @@ def settlement_entry(settlement: Settlement) -> Entry:
         community_id=settlement.pair.community_id,
         amount_fen_e4=settlement.amount_fen * E4,
         cause=settlement.settlement_id,
-        postings=settlement_postings(settlement.pair, settlement.amount_fen),
+        legs=settlement_postings(settlement.pair, settlement.amount_fen),
         document_hash=settlement.statement_hash,
     )
 
@@ -213,6 +213,6 @@ def reversal_entry(settlement: Settlement, now: datetime) -> Entry:
         community_id=settlement.pair.community_id,
         amount_fen_e4=-settlement.amount_fen * E4,
         cause=settlement.settlement_id,
-        postings=settlement_postings(settlement.pair, -settlement.amount_fen),
+        legs=settlement_postings(settlement.pair, -settlement.amount_fen),
         document_hash=settlement.statement_hash,
     )

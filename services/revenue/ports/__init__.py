@@ -118,8 +118,8 @@ class LedgerStore(PaymentStore, Protocol):
         waits no longer)."""
         ...
 
-    async def add_to_books(self, city: str, totals: Mapping[BookKey, BookTotals]) -> None:
-        """Raise running totals."""
+    async def add_to_books(self, totals: Mapping[str, Mapping[BookKey, BookTotals]]) -> None:
+        """Raise running totals, by city."""
         ...
 
     async def waiting(self, pair: Pair, city: str, first: date, last: date, after: str, limit: int) -> Sequence[Shift]:

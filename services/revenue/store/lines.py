@@ -19,8 +19,6 @@ from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
 
-from bson.int64 import Int64
-
 from services.revenue.domain.agreements import Pair
 from services.revenue.domain.ledger import (
     Block,
@@ -29,8 +27,6 @@ from services.revenue.domain.ledger import (
     Posting,
     Rebate,
     entry_id_of,
-    rebate_postings,
-    suspense_postings,
 )
 from services.revenue.domain.months import first_day
 from shared.kernel.money import accrue_e4
@@ -64,9 +60,9 @@ class Book(NamedTuple):
     agreement_version: int
 
 
-def place_of(city: str, seq: int) -> Int64:
-    """One number for an entry's city and its number there; in the order of both."""
-    return Int64(int(city) << SEQ_BITS | seq)
+def place_of(city: str, seq: int) -> int:
+    """One number for an entry's city and its number there; in the order of both. MongoDB keeps it as an int64."""
+    return int(city) << SEQ_BITS | seq
 
 
 def seq_of(place: int) -> int:
@@ -79,13 +75,13 @@ def until(city: str, seq: int) -> Document:
     return {"$gt": place_of(city, 0), "$lte": place_of(city, seq)}
 
 
-def book_number(city: str, count: int) -> Int64:
+def book_number(city: str, count: int) -> int:
     """The number of a city's next book.
 
     Args:
         count: of its books, with this one.
     """
-    return Int64(int(city) << BOOK_BITS | count)
+    return int(city) << BOOK_BITS | count
 
 
 def line_document(link: Link, rebate: Rebate, book: int) -> Document:
@@ -122,7 +118,7 @@ def entry_document(link: Link) -> Document:
         "community_id": entry.community_id,
         "amount_fen_e4": entry.amount_fen_e4,
         "cause": entry.cause,
-        "postings": [list(posting) for posting in entry.postings],
+        "postings": [list(leg) for leg in entry.legs],
     }
     if entry.document_hash is not None:
         document["document_hash"] = entry.document_hash
@@ -159,7 +155,7 @@ def link_of_entry(document: Document) -> Link:
             community_id=document["community_id"],
             amount_fen_e4=document["amount_fen_e4"],
             cause=document["cause"],
-            postings=tuple(Posting(account, amount) for account, amount in document["postings"]),
+            legs=tuple(Posting(account, amount) for account, amount in document["postings"]),
             document_hash=document.get("document_hash"),
         ),
     )
@@ -186,7 +182,7 @@ def link_of_line(document: Document, book: Book) -> Link:
             book.pair.community_id,
             amount,
             document["e"],
-            rebate_postings(book.pair, amount) if book.agreement_id else suspense_postings(book.pair, amount),
+            (),
             Rebate(
                 shift_id,
                 document.get("r", 1),

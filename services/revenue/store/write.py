@@ -15,7 +15,7 @@ from services.revenue.domain.accrual import Shift, Standing
 from services.revenue.domain.agreements import Agreement, Pair
 from services.revenue.domain.books import BookKey, BookTotals, book_of
 from services.revenue.domain.funds import Receipt, Spending, SpendingRequest
-from services.revenue.domain.ledger import GENESIS_HASH, Block, Head, Link
+from services.revenue.domain.ledger import Block, Head, Link
 from services.revenue.domain.months import first_day
 from services.revenue.domain.settlements import Account
 from services.revenue.errors import ReceiptUsed
@@ -62,18 +62,16 @@ class MongoLedger(MongoSettlements):
         self._numbers: dict[BookKey, int] = {}
 
     async def lock(self, cities: Collection[str]) -> dict[str, Head]:
-        heads: dict[str, Head] = {}
-        for city in sorted(cities):
-            # A write, although nothing is meant by it: a second writer of the city then conflicts at once.
-            document = await self._db["heads"].find_one_and_update(
-                {"_id": city},
-                {"$inc": {"turn": 1}, "$setOnInsert": {"seq": 0, "hash": GENESIS_HASH}},
-                upsert=True,
-                return_document=ReturnDocument.AFTER,
-                session=self._session,
-            )
-            heads[city] = Head(city, document["seq"], document["hash"])
-        return heads
+        of_cities = {"_id": {"$in": list(cities)}}
+        # A write, although nothing is meant by it: a second writer of one of the cities then conflicts at once.
+        await self._db["heads"].update_many(of_cities, {"$inc": {"turn": 1}}, session=self._session)
+        documents = await self._db["heads"].find(of_cities, session=self._session).to_list(None)
+        heads = {document["_id"]: Head(document["_id"], document["seq"], document["hash"]) for document in documents}
+        new = [Head(city) for city in cities if city not in heads]
+        if new:
+            first = [{"_id": head.city, "seq": head.seq, "hash": head.hash, "turn": 1} for head in new]
+            await self._db["heads"].insert_many(first, session=self._session)
+        return heads | {head.city: head for head in new}
 
     async def append(self, links: Sequence[Link], blocks: Collection[Block]) -> None:
         documents = [
@@ -84,10 +82,8 @@ class MongoLedger(MongoSettlements):
         ]
         await self._db["entries"].insert_many(documents, ordered=False, session=self._session)
         await self._db["blocks"].insert_many([block_document(block) for block in blocks], session=self._session)
-        for block in blocks:
-            await self._db["heads"].update_one(
-                {"_id": block.city}, {"$set": {"seq": block.last, "hash": block.hash}}, session=self._session
-            )
+        ends = [UpdateOne({"_id": block.city}, {"$set": {"seq": block.last, "hash": block.hash}}) for block in blocks]
+        await self._db["heads"].bulk_write(ends, ordered=False, session=self._session)
 
     async def untold(self, city: str, limit: int) -> Sequence[Link]:
         document = await self._db["told"].find_one_and_update(
@@ -200,8 +196,9 @@ class MongoLedger(MongoSettlements):
         if gone:
             await self._db["suspense"].delete_many({"_id": {"$in": gone}}, session=self._session)
 
-    async def add_to_books(self, city: str, totals: Mapping[BookKey, BookTotals]) -> None:
-        await self._number(city, totals.keys() - self._numbers.keys())
+    async def add_to_books(self, totals: Mapping[str, Mapping[BookKey, BookTotals]]) -> None:
+        for city, books in totals.items():
+            await self._number(city, books.keys() - self._numbers.keys())
         changes: list[UpdateOne] = [
             UpdateOne(
                 {"_id": _book_id(key)},
@@ -226,7 +223,8 @@ class MongoLedger(MongoSettlements):
                 },
                 upsert=True,
             )
-            for key, more in totals.items()
+            for city, books in totals.items()
+            for key, more in books.items()
         ]
         await self._db["books"].bulk_write(changes, ordered=False, session=self._session)
 

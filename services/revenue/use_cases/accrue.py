@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from services.revenue.domain.accrual import Desk, Shift, Standing
-from services.revenue.domain.agreements import Agreement
+from services.revenue.domain.agreements import Agreement, Pair
 from services.revenue.domain.books import book_totals
-from services.revenue.domain.ledger import Block, Head, Link, seal
+from services.revenue.domain.ledger import Block, Entry, Head, Link, seal
 from services.revenue.ports import LedgerStore
 from shared.kernel.clock import month_of
 
@@ -60,7 +61,7 @@ async def desk_for(
     shifts: Sequence[Shift], standing: dict[str, Standing], *, store: LedgerStore, now: datetime
 ) -> Desk:
     """A desk with all that these shifts, and the accruals that stand, need."""
-    pairs = {pair for shift in shifts if (pair := shift.pair)}
+    pairs = {Pair(*sides) for sides in {(one.employer_id, one.community_id) for one in shifts if one.community_id}}
     days = {shift.day for shift in shifts}
     reversible = [known.accrued for known in standing.values() if known.accrued is not None]
     concerned = {*pairs, *(accrued.pair for accrued in reversible)}
@@ -80,15 +81,17 @@ async def write(desk: Desk, heads: Mapping[str, Head], *, store: LedgerStore) ->
 
     Events follow from the entries (`tell`): to write them down here too would take longer than all the rest.
     """
-    links: list[Link] = []
-    blocks: list[Block] = []
-    for city in sorted({entry.city for entry in desk.entries}):
-        entries = [entry for entry in desk.entries if entry.city == city]
-        added, block = seal(heads[city], entries)
-        links += added
-        blocks.append(block)
-        await store.add_to_books(city, book_totals(entries))
-    if links:
+    by_city: defaultdict[str, list[Entry]] = defaultdict(list)
+    for entry in desk.entries:
+        by_city[entry.city].append(entry)
+    if by_city:
+        links: list[Link] = []
+        blocks: list[Block] = []
+        for city, entries in by_city.items():
+            added, block = seal(heads[city], entries)
+            links += added
+            blocks.append(block)
+        await store.add_to_books({city: book_totals(entries) for city, entries in by_city.items()})
         await store.append(links, blocks)
     if desk.changed:
         await store.save_shifts({shift_id: desk.standing[shift_id] for shift_id in desk.changed}, desk.suspense)

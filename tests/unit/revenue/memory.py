@@ -115,8 +115,8 @@ class MemoryLedger(MemoryPayments):
             else:
                 self.suspense[shift_id] = shift
 
-    async def add_to_books(self, city: str, totals: Mapping[BookKey, BookTotals]) -> None:
-        for key, more in totals.items():
+    async def add_to_books(self, totals: Mapping[str, Mapping[BookKey, BookTotals]]) -> None:
+        for key, more in itertools.chain.from_iterable(books.items() for books in totals.values()):
             book = self.books.setdefault(key, BookTotals())
             book.entries += more.entries
             book.base_fen += more.base_fen

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from services.revenue.domain.agreements import Pair
+from services.revenue.domain.accrual import Desk, Shift, Standing, standing_of
+from services.revenue.domain.agreements import Agreement, Base, Pair, Tier
+from services.revenue.domain.books import BookKey
 from services.revenue.domain.ledger import Link
 from services.revenue.use_cases.accrue import accrue_shifts
 from services.revenue.use_cases.settle import SettleMonth
@@ -170,3 +174,67 @@ async def test_the_ledger_does_not_depend_on_how_batches_are_cut() -> None:
             await accrue_shifts(story[start : start + size], store=store, now=NOW)
         ledgers.append(store.links)
     assert ledgers[0] == ledgers[1] == ledgers[2]
+
+
+PAIRS = [Pair(employer_id, community_id) for employer_id in EMPLOYERS for community_id in COMMUNITIES]
+SHIFTS = st.builds(
+    Shift,
+    shift_id=st.integers(0, 4).map(lambda n: f"sft-{n:032x}"),
+    revision=st.sampled_from([1, 1, 1, 2, 3]),
+    city=st.sampled_from([*[CITY] * 7, "110100"]),
+    employer_id=st.sampled_from(EMPLOYERS),
+    community_id=st.sampled_from([*COMMUNITIES * 3, None]),
+    day=st.dates(date(2026, 1, 28), date(2026, 2, 10)),
+    wage_fen=st.sampled_from([0, 70, 250, 999, FEN_MAX]),
+    output_fen=st.sampled_from([0, 30, 90, 999]),
+    event_id=st.integers(0, 9).map(lambda n: f"evt-{n:032x}"),
+)
+
+
+@st.composite
+def desks(draw: st.DrawFn) -> tuple[Desk, Desk]:
+    """The same desk twice, the second without the short way: versions of some pairs, closed months, standing shifts."""
+    agreements: dict[Pair, list[Agreement]] = {}
+    sums: dict[BookKey, int] = {}
+    for pair in PAIRS:
+        first = date(2026, 1, 20)
+        for version in range(1, draw(st.integers(1, 3)) + 1):
+            until = first + timedelta(days=draw(st.integers(5, 20)))
+            bases: list[Base] = ["wages", "output"]
+            base, rate_bp = draw(st.sampled_from(bases)), draw(st.integers(500, 1500))
+            tiers = draw(st.sampled_from([(), (), (Tier(500, 1400),)]))
+            agreement_id = f"agr-{len(sums):032x}"
+            one = Agreement(agreement_id, version, CITY, pair, base, rate_bp, first, until, tiers)
+            agreements.setdefault(pair, []).append(one)
+            sums[BookKey(pair, "2026-02", "2026-02", agreement_id)] = draw(st.sampled_from([0, 400, FEN_MAX - 500]))
+            first = until + timedelta(days=1)
+    closed = draw(st.dictionaries(st.sampled_from(PAIRS), st.sampled_from(["2026-01", "2026-02"])))
+    standing = draw(st.dictionaries(st.just("sft-" + "0" * 32), st.just(Standing(1, "evt-" + "9" * 32, CITY))))
+    return (
+        Desk(NOW, agreements, closed, sums, dict(standing)),
+        _General(NOW, agreements, closed, sums, dict(standing)),
+    )
+
+
+class _General(Desk):
+    """A desk whose shifts all go the general way."""
+
+    def _take_plain(self, shift: Shift) -> bool:
+        return False
+
+
+def stands(desk: Desk) -> dict[str, Standing]:
+    """What stands of each shift: as the desk keeps it, or as its one line says."""
+    lines = {entry.rebate.shift_id: one for entry in desk.entries if entry.rebate and (one := standing_of(entry))}
+    return lines | desk.standing
+
+
+@given(desks(), st.lists(SHIFTS, max_size=12))
+def test_the_short_way_comes_to_what_the_general_one_does(both: tuple[Desk, Desk], shifts: list[Shift]) -> None:
+    """For any shifts, corrections, duplicates and orders: the same lines, the same standing, the same refusals."""
+    short, general = both
+    for one in shifts:
+        assert short.take(one) == general.take(one)
+        assert short.entries == general.entries
+        assert (short.changed, short.suspense) == (general.changed, general.suspense)
+        assert stands(short) == stands(general)
