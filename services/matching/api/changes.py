@@ -44,9 +44,9 @@ class MadeOf(BaseModel):
     """What a published ranking is made of."""
 
     sequence: Annotated[int, Field(description="Counts the post's published rankings; 0: none yet.")]
-    as_of: Annotated[datetime | None, Field(description="Instant that it is of.")]
-    position: Annotated[str | None, Field(description="It is made of all events before this position; opaque.")]
-    policy: Annotated[PolicyOf | None, Field(description="The policy that it is made with.")]
+    as_of: Annotated[datetime | None, Field(description="Instant that it is of.")] = None
+    position: Annotated[str | None, Field(description="It is made of all events before this position; opaque.")] = None
+    policy: Annotated[PolicyOf | None, Field(description="The policy that it is made with.")] = None
 
 
 class RankingChange(MadeOf):

@@ -114,7 +114,7 @@ class Helping(Fresh):
     position_at_end: Annotated[
         str | None,
         Field(description="Where the rankings stood at the end of the search; each profile is as between the two."),
-    ]
+    ] = None
 
 
 class SeekerHelpAnswer(Helping):

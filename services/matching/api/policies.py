@@ -67,7 +67,9 @@ class PolicyView(BaseModel):
     valid_from: date
     weights: Annotated[dict[str, int], Field(description="Percent; a part of a score is 0..1000 times its weight.")]
     limits: dict[str, int]
-    adopted_at: Annotated[datetime | None, Field(description="Absent for the common policy, which was always there.")]
+    adopted_at: Annotated[
+        datetime | None, Field(description="Absent for the common policy, which was always there.")
+    ] = None
 
 
 class PoliciesAnswer(BaseModel):

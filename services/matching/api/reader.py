@@ -50,8 +50,10 @@ Timeout = Annotated[
 class Fresh(BaseModel):
     """How fresh an answer is."""
 
-    as_of: Annotated[datetime | None, Field(description="Moment of the latest change that the answer shows.")]
-    age_ms: Annotated[int | None, Field(description="Milliseconds since `as_of`; large when nothing happened since.")]
+    as_of: Annotated[datetime | None, Field(description="Moment of the latest change that the answer shows.")] = None
+    age_ms: Annotated[
+        int | None, Field(description="Milliseconds since `as_of`; large when nothing happened since.")
+    ] = None
     day: Annotated[date, Field(description="Civil day in China that eligibility and waiting are counted for.")]
     at: Annotated[
         datetime, Field(description="Instant that the answer is of: what has closed or run out by then is out.")
@@ -59,7 +61,7 @@ class Fresh(BaseModel):
     position: Annotated[
         str | None,
         Field(description="The answer is made of all events before this position; opaque. Absent for all cities."),
-    ]
+    ] = None
     also_before: Annotated[
         list[str],
         Field(

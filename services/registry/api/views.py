@@ -76,8 +76,8 @@ class BundleView(BaseModel):
     """What a placement holds beside its seat: nothing, once it has ended."""
 
     placement_id: str
-    child_care_station_id: str | None
-    shuttle_id: str | None
+    child_care_station_id: str | None = None
+    shuttle_id: str | None = None
 
 
 class ShiftView(contracts.ShiftCompleted):

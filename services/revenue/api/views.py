@@ -102,8 +102,8 @@ def line_view(entry: Entry) -> LineView:
 class GroupView(BaseModel):
     """Lines under one version of the agreement, worked in one month; absent: several, put together."""
 
-    agreement_version: int | None
-    worked_month: str | None
+    agreement_version: int | None = None
+    worked_month: str | None = None
     lines: int
     base_fen: int
     amount_fen_e4: int
