@@ -25,6 +25,7 @@ from services.matching.domain.rules import Parts
 from services.matching.engine import places, reading
 from services.matching.engine.city import Arrays, Sizes
 from services.matching.engine.layout import HERE, I64
+from services.matching.engine.placements import PLACEMENT, Placements
 from services.matching.engine.staging import (
     POST,
     SEEKER,
@@ -46,6 +47,7 @@ class Answers:
 
     Attributes:
         arrays: seekers, posts and shifts, lists and indexes.
+        placements: who is placed where.
         facts: everything else, by kind and id, newest version.
         employer_ids, station_ids: those that posts name, by number.
         declared: mask of the skills that a seeker declared herself, for those who have certificates.
@@ -62,7 +64,6 @@ class Answers:
         self.facts: dict[EntityKind, dict[str, Fact]] = {
             "employer": {},
             "station": {},
-            "placement": {},
             "certificate": {},
             "policy": {},
         }
@@ -70,8 +71,7 @@ class Answers:
         self._stations: dict[str, int] = {}
         self.employer_ids: list[str] = []
         self.station_ids: list[str] = []
-        self._placements: dict[str, tuple[Placement, ...]] = {}
-        self._shared_hours: dict[int, int] = {}
+        self.placements = Placements()
         self._certificates: dict[str, dict[str, Certificate]] = {}
         self.declared: dict[str, int] = {}
         self.closing: list[tuple[int, str]] = []
@@ -93,6 +93,8 @@ class Answers:
             if kind == "shift":
                 row = arrays.shift(key_of(id_, SHIFT))
                 return int(arrays.shifts.revision[row]) if row >= 0 else 0
+            if kind == "placement":
+                return self.placements.version_of(key_of(id_, PLACEMENT))
         except UnknownForm:
             return 0
         fact = self.facts[kind].get(id_)
@@ -107,6 +109,8 @@ class Answers:
             prefix = SEEKER if kind == "seeker" else POST
             for row in np.flatnonzero(side.status[:rows] == HERE):
                 yield id_of(prefix, side.key[row])
+        elif kind == "placement":
+            yield from self.placements.ids()
         else:
             yield from (id_ for id_, fact in self.facts[kind].items() if fact.state is not None)
 
@@ -151,8 +155,8 @@ class Answers:
         row = self.arrays.seeker(key_of(seeker_id, SEEKER))
         if not self.arrays.here(self.arrays.city.seekers, row):
             return None
-        placements = self._placements.get(seeker_id, ())
-        declared = self.declared.get(seeker_id)
+        key, declared = self.arrays.city.posts.key, self.declared.get(seeker_id)
+        placements = [Placement(id_of(POST, key[p]), seeker_id, hours) for _, p, hours in self.placements.of(row)]
         return reading.candidate(self.arrays.city, row, self.book, self.city, self.at, declared, placements)
 
     def posts_of(self, seeker_id: str) -> Collection[str] | None:
@@ -160,7 +164,8 @@ class Answers:
         row = self.arrays.seeker(key_of(seeker_id, SEEKER))
         if not self.arrays.here(self.arrays.city.seekers, row):
             return None
-        return [placement.post_id for placement in self._placements.get(seeker_id, ())]
+        key = self.arrays.city.posts.key
+        return [id_of(POST, key[placed.post]) for placed in self.placements.of(row)]
 
     def opening(self, post_id: str) -> Opening | None:
         """A post's profile now; `None` for one that is closed or unknown."""

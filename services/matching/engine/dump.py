@@ -17,7 +17,6 @@ from services.matching.domain import (
     EntityKind,
     Fact,
     Limits,
-    Placement,
     Policy,
     Schedule,
     State,
@@ -32,7 +31,7 @@ from services.matching.engine.reading import instant
 from services.matching.engine.shard import Shard
 from services.matching.engine.staging import FACILITIES_OF, FACILITY_BITS_OF, POST, HoursBook, SkillBook, id_of, ms_of
 
-VERSION = 3
+VERSION = 4
 """Rises with every change of what the arrays mean."""
 
 Array = npt.NDArray[np.generic]
@@ -53,6 +52,7 @@ def dump(shard: Shard) -> dict[str, Array]:
         "busy_hours": city.busy_hours,
         "busy_posts": city.busy_posts,
         "minutes": arrays.tables.minutes,
+        "placements": shard.placements.dump(),
         "rest": np.frombuffer(msgspec.msgpack.encode(_rest(shard)), np.uint8),
     }
 
@@ -69,6 +69,8 @@ def restore(city: str, dumped: Mapping[str, Array], sizes: Sizes) -> Shard:
         shard.hours = HoursBook([int.from_bytes(mask, "little") for mask in rest["hours"]])
         shard.arrays.know_hours(shard.hours.masks)
         _restore_arrays(shard, dumped)
+        taken = [int.from_bytes(mask, "little") for mask in rest["hours_taken"]]
+        shard.placements.restore(dumped["placements"], taken)
     except (KeyError, TypeError, msgspec.DecodeError) as error:
         raise ValueError(f"not a dumped city: {type(error).__name__}") from error
     shard.book = SkillBook(rest["skills"])
@@ -125,6 +127,7 @@ def _rest(shard: Shard) -> dict[str, Any]:
         "policy": _policy_row(shard.policy),
         "skills": shard.book.names,
         "hours": [mask.to_bytes(layout.MASK_BYTES, "little") for mask in shard.hours.masks],
+        "hours_taken": [mask.to_bytes(layout.MASK_BYTES, "little") for mask in shard.placements.masks],
         "employers": shard.employer_ids,
         "stations": shard.station_ids,
         "declared": {id_: f"{mask:x}" for id_, mask in shard.declared.items()},
@@ -141,14 +144,12 @@ def _row(state: State) -> Any:
             return active
         case Station(accepted, facilities):
             return accepted, FACILITY_BITS_OF[facilities]
-        case Placement(post_id, seeker_id, hours):
-            return post_id, seeker_id, hours.to_bytes(layout.MASK_BYTES, "little")
         case Certificate(seeker_id, skill, valid_until):
             return seeker_id, skill, None if valid_until is None else valid_until.toordinal()
         case Schedule(policies):
             return [_policy_row(policy) for policy in policies]
         case _:
-            raise TypeError("seekers, posts and shifts are in arrays")
+            raise TypeError("seekers, posts, placements and shifts are in arrays")
 
 
 def _policy_row(policy: Policy) -> tuple[Any, ...]:
@@ -169,7 +170,6 @@ def _policy(row: Any) -> Policy:
 _STATES: dict[EntityKind, Any] = {
     "employer": lambda row: Employer(row),
     "station": lambda row: Station(row[0], FACILITIES_OF[row[1]]),
-    "placement": lambda row: Placement(row[0], row[1], int.from_bytes(row[2], "little")),
     "certificate": lambda row: Certificate(row[0], row[1], None if row[2] is None else date.fromordinal(row[2])),
     "policy": lambda rows: Schedule(tuple(_policy(row) for row in rows)),
 }

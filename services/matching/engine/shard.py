@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import sys
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
@@ -23,7 +22,8 @@ from services.matching.domain import (
 from services.matching.engine import reading, running
 from services.matching.engine.answers import Answers
 from services.matching.engine.city import rules_of
-from services.matching.engine.layout import I64, PATTERNS_MAX, U64
+from services.matching.engine.layout import I64, U64
+from services.matching.engine.placements import PLACEMENT, Placed
 from services.matching.engine.staging import (
     FACILITY_BITS_OF,
     POST,
@@ -45,7 +45,7 @@ BULK_SHARE = 2
 
 BULK_LEAST = 64
 
-_OTHERS: tuple[EntityKind, ...] = ("employer", "station", "placement", "certificate", "policy")
+_OTHERS: tuple[EntityKind, ...] = ("employer", "station", "certificate", "policy")
 """Kinds of facts that are kept as they are."""
 
 
@@ -74,12 +74,14 @@ class Shard(Answers):
             if known is None or fact.version > known.version:
                 of_kind[fact.id] = fact
         seekers, posts, shifts = newest["seeker"], newest["post"], newest["shift"]
+        placements = newest["placement"]
         others = [fact for kind in _OTHERS for fact in newest[kind].values()]
         seeker_keys, post_keys = keys_of(list(seekers), SEEKER), keys_of(list(posts), POST)
         went = shift_news(shifts.values())
-        named_seekers, named_posts = _named_by(others)
+        named_seekers, named_posts = _named_by([*placements.values(), *others])
+        keys_of(list(placements), PLACEMENT)
         self._check(seekers.values(), posts.values(), others)
-        arrays, batch = self.arrays, len(seekers) + len(posts) + len(shifts) + len(others)
+        arrays, batch = self.arrays, sum(len(of_kind) for of_kind in newest.values())
         arrays.make_room_for(
             np.concatenate((seeker_keys, went.seeker, named_seekers)),
             np.concatenate((post_keys, named_posts)),
@@ -87,7 +89,9 @@ class Shard(Answers):
             self.book.more,
         )
         touched_seekers: set[str] = set()
-        touched_posts: set[str] = set()
+        touched_posts: set[int] = set()
+        for fact in placements.values():
+            self._learn_placement(fact, touched_seekers, touched_posts)
         for fact in others:
             self._learn(fact, touched_seekers, touched_posts)
         staging = Staging(self.book, self.hours)
@@ -100,8 +104,8 @@ class Shard(Answers):
         self._take(staging, seeker_keys, post_keys, went, bulk)
         for seeker_id in sorted(touched_seekers):
             self._revise_seeker(seeker_id, bulk)
-        for post_id in sorted(touched_posts):
-            self._revise_post(arrays.named_post(key_of(post_id, POST)), bulk)
+        for row in sorted(touched_posts):
+            self._revise_post(row, bulk)
         if bulk:
             arrays.build()
         return bool(newest["policy"])
@@ -152,10 +156,8 @@ class Shard(Answers):
 
     def recall(self, fact: Fact) -> None:
         """Take up a fact whose effect is in the arrays already."""
-        fact = self._hold(fact)
-        if isinstance(fact.state, Placement):
-            self._placements[fact.state.seeker_id] = (*self._placements.get(fact.state.seeker_id, ()), fact.state)
-        elif isinstance(fact.state, Certificate):
+        self.facts[fact.kind][fact.id] = fact
+        if isinstance(fact.state, Certificate):
             self._certificates.setdefault(fact.state.seeker_id, {})[fact.id] = fact.state
             self._await_end(fact.state)
 
@@ -174,53 +176,40 @@ class Shard(Answers):
             if isinstance(fact.state, Certificate):
                 self.book.mask(frozenset({fact.state.skill}))
 
-    def _learn(self, fact: Fact, seekers: set[str], posts: set[str]) -> None:
-        """Take in a fact about neither seeker, post nor shift, and mark whom it touches."""
+    def _learn_placement(self, fact: Fact, seekers: set[str], posts: set[int]) -> None:
+        """Take in a placement, and mark whom it touches: ids of seekers, rows of posts."""
+        key, arrays, after = key_of(fact.id, PLACEMENT), self.arrays, None
+        if fact.version <= self.placements.version_of(key):
+            return
+        before = self.placements.at(key)
+        if isinstance(fact.state, Placement):
+            seeker, post = key_of(fact.state.seeker_id, SEEKER), key_of(fact.state.post_id, POST)
+            after = Placed(arrays.named_seeker(seeker), arrays.named_post(post), fact.state.hours)
+        self.placements.put(key, fact.version, after)
+        for placed, change in ((before, -1), (after, 1)):
+            if placed is not None:
+                arrays.city.posts.taken[placed.post] += change
+                seekers.add(id_of(SEEKER, arrays.city.seekers.key[placed.seeker]))
+                posts.add(placed.post)
+
+    def _learn(self, fact: Fact, seekers: set[str], posts: set[int]) -> None:
+        """Take in a fact about neither seeker, post, placement nor shift, and mark whom it touches, as above."""
         held = self.facts[fact.kind]
         before = held.get(fact.id)
         if before is not None and fact.version <= before.version:
             return
-        fact = self._hold(fact)
+        held[fact.id] = fact
         for state, added in ((before.state if before is not None else None, False), (fact.state, True)):
-            if isinstance(state, Placement):
-                self._place(state, added)
-                seekers.add(state.seeker_id)
-                posts.add(state.post_id)
-            elif isinstance(state, Certificate):
+            if isinstance(state, Certificate):
                 self._certify(fact.id, state, added)
                 seekers.add(state.seeker_id)
         if fact.kind == "employer":
-            posts.update(self._posts_where(self.arrays.city.posts.employer, self._employers.get(fact.id)))
+            posts |= self._posts_where(self.arrays.city.posts.employer, self._employers.get(fact.id))
         elif fact.kind == "station":
-            posts.update(self._posts_where(self.arrays.city.posts.station, self._stations.get(fact.id)))
+            posts |= self._posts_where(self.arrays.city.posts.station, self._stations.get(fact.id))
 
-    def _hold(self, fact: Fact) -> Fact:
-        """Keep a fact; what many placements name, their post and hours, is held once for all."""
-        state = fact.state
-        if isinstance(state, Placement):
-            if len(self._shared_hours) >= PATTERNS_MAX:
-                self._shared_hours.clear()
-            hours = self._shared_hours.setdefault(state.hours, state.hours)
-            state = Placement(sys.intern(state.post_id), state.seeker_id, hours)
-            fact = Fact("placement", fact.id, fact.version, self.city, state)
-        self.facts[fact.kind][fact.id] = fact
-        return fact
-
-    def _posts_where(self, column: np.ndarray[tuple[int, ...], np.dtype[np.int32]], number: int | None) -> list[str]:
-        if number is None:
-            return []
-        key, rows = self.arrays.city.posts.key, self.arrays.posts
-        return [id_of(POST, key[p]) for p in np.flatnonzero(column[:rows] == number)]
-
-    def _place(self, placement: Placement, added: bool) -> None:
-        others = self._placements.get(placement.seeker_id, ())
-        if added:
-            self._placements[placement.seeker_id] = (*others, placement)
-        else:
-            place = others.index(placement)
-            self._placements[placement.seeker_id] = others[:place] + others[place + 1 :]
-        row = self.arrays.named_post(key_of(placement.post_id, POST))
-        self.arrays.city.posts.taken[row] += 1 if added else -1
+    def _posts_where(self, column: np.ndarray[tuple[int, ...], np.dtype[np.int32]], number: int | None) -> set[int]:
+        return set() if number is None else set(np.flatnonzero(column[: self.arrays.posts] == number).tolist())
 
     def _certify(self, id_: str, certificate: Certificate, added: bool) -> None:
         seeker_id = certificate.seeker_id
@@ -314,16 +303,14 @@ class Shard(Answers):
         arrays, key = self.arrays, key_of(seeker_id, SEEKER)
         row = arrays.named_seeker(key)
         seekers = arrays.city.seekers
-        placements = self._placements.get(seeker_id, ())
+        placements = self.placements.of(row)
         fresh = -1
         if placements:
             hours = 0
             for placement in placements:
                 hours |= placement.hours
-            on = sorted({arrays.named_post(key_of(placement.post_id, POST)) for placement in placements})
+            on = sorted({placement.post for placement in placements})
             fresh = arrays.take_busy(hours.to_bytes(48, "little"), on)
-        else:
-            self._placements.pop(seeker_id, None)
         mask = reading.skill_mask(seekers.row[row, 6], arrays.city.seeker_more[row])
         if seeker_id in self.declared:
             mask = self.declared[seeker_id] | self._proven(seeker_id)
