@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Mapping
 from datetime import date
 from typing import Any, cast
@@ -26,10 +25,9 @@ from services.matching.domain import (
 from services.matching.engine import layout
 from services.matching.engine.bits import enter_all
 from services.matching.engine.city import Sizes
-from services.matching.engine.layout import HERE, NEVER_MS
 from services.matching.engine.reading import instant
 from services.matching.engine.shard import Shard
-from services.matching.engine.staging import FACILITIES_OF, FACILITY_BITS_OF, POST, HoursBook, SkillBook, id_of, ms_of
+from services.matching.engine.staging import FACILITIES_OF, FACILITY_BITS_OF, HoursBook, SkillBook, ms_of
 
 VERSION = 4
 """Rises with every change of what the arrays mean."""
@@ -80,11 +78,7 @@ def restore(city: str, dumped: Mapping[str, Array], sizes: Sizes) -> Shard:
     for kind, facts in rest["facts"].items():
         for id_, version, state in facts:
             shard.recall(Fact(kind, id_, version, city, None if state is None else _STATES[kind](state)))
-    posts, rows = shard.arrays.city.posts, shard.arrays.posts
-    now_ms = ms_of(shard.at)
-    closing = (posts.status[:rows] == HERE) & (posts.closes[:rows] != NEVER_MS) & (posts.closes[:rows] > now_ms)
-    shard.closing = [(int(posts.closes[p]), id_of(POST, posts.key[p])) for p in np.flatnonzero(closing)]
-    heapq.heapify(shard.closing)
+    shard.await_closings()
     return shard
 
 

@@ -22,7 +22,7 @@ from services.matching.domain import (
 from services.matching.engine import reading, running
 from services.matching.engine.answers import Answers
 from services.matching.engine.city import rules_of
-from services.matching.engine.layout import I64, U64
+from services.matching.engine.layout import HERE, I64, NEVER_MS, U64
 from services.matching.engine.placements import PLACEMENT, Placed
 from services.matching.engine.staging import (
     FACILITY_BITS_OF,
@@ -44,6 +44,10 @@ BULK_SHARE = 2
 """A batch of more than half of all rows is written first, and every list made once afterwards."""
 
 BULK_LEAST = 64
+
+REPLACED_LEAST = 64
+"""Ends that were replaced by later ones wait in the queues too; they are left out once they are most of these, and more
+than so many."""
 
 _OTHERS: tuple[EntityKind, ...] = ("employer", "station", "certificate", "policy")
 """Kinds of facts that are kept as they are."""
@@ -108,6 +112,7 @@ class Shard(Answers):
             self._revise_post(row, bulk)
         if bulk:
             arrays.build()
+        self._forget_replaced()
         return bool(newest["policy"])
 
     def advance(self, at: datetime) -> None:
@@ -153,6 +158,14 @@ class Shard(Answers):
     def stations_known(self, ids: list[str]) -> None:
         """Take up the numbers of stations from before."""
         self.station_ids, self._stations = ids, {id_: number for number, id_ in enumerate(ids)}
+
+    def await_closings(self) -> None:
+        """Queue the posts that will close by themselves, anew."""
+        posts, rows = self.arrays.city.posts, self.arrays.posts
+        closes = posts.closes[:rows]
+        waiting = np.flatnonzero((posts.status[:rows] == HERE) & (closes != NEVER_MS) & (closes > ms_of(self.at)))
+        self.closing = [(int(closes[p]), id_of(POST, posts.key[p])) for p in waiting]
+        heapq.heapify(self.closing)
 
     def recall(self, fact: Fact) -> None:
         """Take up a fact whose effect is in the arrays already."""
@@ -227,6 +240,15 @@ class Shard(Answers):
     def _await_end(self, certificate: Certificate) -> None:
         if certificate.valid_until is not None and certificate.valid_until >= civil_day(self.at):
             heapq.heappush(self._ending, (certificate.valid_until.toordinal() + 1, certificate.seeker_id))
+
+    def _forget_replaced(self) -> None:
+        if len(self.closing) > 2 * self.arrays.posts + REPLACED_LEAST:
+            self.await_closings()
+        if len(self._ending) > 2 * len(self.facts["certificate"]) + REPLACED_LEAST:
+            self._ending.clear()
+            for certificates in self._certificates.values():
+                for certificate in certificates.values():
+                    self._await_end(certificate)
 
     def _proven(self, seeker_id: str) -> int:
         day, mask = civil_day(self.at), 0

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from services.matching.domain import (
     BEST_POSTS,
+    Certificate,
     Fact,
     Limits,
     Placement,
@@ -32,6 +33,7 @@ from services.matching.domain import (
 )
 from services.matching.domain.state import ShiftVerdict
 from services.matching.engine import Engine, Sizes
+from services.matching.engine.shard import REPLACED_LEAST
 from tests.unit.matching.cities import FACILITIES, NOW, YANTAI, crowded_facts, facts, post, seeded_city, seeker
 from tests.unit.matching.wire import id_of
 
@@ -305,6 +307,24 @@ def test_a_post_is_known_in_its_city_until_that_is_dropped() -> None:
     assert engine.city_of("post", POST) is None
     engine.apply([Fact("post", POST, 1, "370700", post())])
     assert engine.city_of("post", POST) == "370700"
+
+
+def test_queues_of_what_ends_do_not_grow_with_each_version() -> None:
+    engine = Engine(NOW)
+    engine.apply([Fact("seeker", SEEKER, 1, YANTAI, seeker(skills=frozenset()))])
+    ends = [NOW + timedelta(days=days) for days in (3, 2)]
+    for version in range(1, 500):
+        end = ends[version % 2]
+        certificate = Certificate(SEEKER, "baking", end.date())
+        engine.apply([
+            Fact("post", POST, version, YANTAI, post(closes_at=end, skills_required=frozenset({"baking"}))),
+            Fact("certificate", id_of("crt", 1), version, YANTAI, certificate),
+        ])  # fmt: skip
+    shard = engine._shards[YANTAI]
+    assert max(len(shard.closing), len(shard._ending)) <= 2 + REPLACED_LEAST
+    assert [place.seeker_id for place in engine.ranking(POST)] == [SEEKER]
+    assert engine.advance(ends[1] + timedelta(minutes=1)) == {POST}, "the last version's end"
+    assert engine.ranking(POST) == []
 
 
 def test_where_a_seeker_is_placed() -> None:
