@@ -12,7 +12,6 @@ import contextlib
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -85,18 +84,13 @@ class Bus:
         """Have `apply` called with batches of these events; to be called once, before `start`.
 
         Args:
+            apply: one that appends events wakes the relay itself, once they are committed; most append none.
             decode: `envelope.decode`, or `fast.decode` for a service that reads its topics from their beginning.
         """
         if self._consumer is not None:
             raise RuntimeError("a service has one subscription, which lists all its topics")
         self._consumed = [event.topic for event in events]
-
-        async def apply_and_wake(batch: Sequence[Any]) -> Sequence[Any]:
-            refusals = await apply(batch)
-            self._events.wake()
-            return refusals
-
-        self._consumer = Consumer(self._service, self._consumed, apply_and_wake, self._dead_letters, decode)
+        self._consumer = Consumer(self._service, self._consumed, apply, self._dead_letters, decode)
 
     def consume_slices(self, events: Sequence[type[Event]], partitions: Partitions, decode: Decode = decode) -> None:
         """Have a service that keeps its own offsets consume these events; instead of `consume`."""
