@@ -14,6 +14,9 @@ from bench.matching.scan import numpy_scan
 from bench.matching.show import say, step
 from bench.matching.worker import go, heard, started
 
+PLAIN_TURNS = 10_000_000
+"""Of a loop that does nothing: some tenths of a second, about as long as a round of a city."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scale:
@@ -117,23 +120,28 @@ def memory(figures: Figures, size: Size, seed: int) -> Iterator[None]:
 
 
 def shards(figures: Figures, size: Size, seed: int, scale: Scale) -> None:
-    """What two processes with a city each do together, over what one of them does alone, in turns."""
+    """What two processes with a city each do together, over what one of them does alone, in turns; and two of a loop
+    that does nothing, for what the machine has to give."""
     rate = figures.median("engine", size.name) or 20_000
     events = max(2_000, min(scale.round_events, int(rate * scale.round_s)))
-    with (
-        step(f"{size.name}: two shards on two cores"),
-        started("rate", size.name, str(seed), f"--events={events}", f"--times={2 * scale.rounds}") as first,
-        started("rate", size.name, str(seed + 1), f"--events={events}", f"--times={scale.rounds}") as second,
-    ):
-        for process in (first, second):
-            heard(process)
-        for _ in range(scale.rounds):
-            go(first)
-            alone = _rate(heard(first))
-            go(first)
-            go(second)
-            figures.add("shards", size.name, (_rate(heard(first)) + _rate(heard(second))) / alone)
-    figures.compare("shards", size.name, "ideal", 2.0)
+    for what, turns in (("plain", PLAIN_TURNS), ("rate", events)):
+        with (
+            step(f"{size.name}: two processes on two cores, {'cities' if what == 'rate' else 'plain loops'}"),
+            started(what, size.name, str(seed), f"--events={turns}", f"--times={2 * scale.rounds}") as first,
+            started(what, size.name, str(seed + 1), f"--events={turns}", f"--times={scale.rounds}") as second,
+        ):
+            for process in (first, second):
+                heard(process)
+            for _ in range(scale.rounds):
+                go(first)
+                alone = _rate(heard(first))
+                go(first)
+                go(second)
+                times = (_rate(heard(first)) + _rate(heard(second))) / alone
+                if what == "rate":
+                    figures.add("shards", size.name, times)
+                else:
+                    figures.compare("shards", size.name, "plain loops", times)
 
 
 def _rate(said: dict[str, float]) -> float:

@@ -80,6 +80,16 @@ def rate(size: Size, seed: int, events: int, times: int) -> None:
         _say({"events": events, "seconds": time.perf_counter() - started})
 
 
+def plain(turns: int, times: int) -> None:
+    """As `rate`, of a loop that does nothing and needs no memory: what this machine's cores do side by side."""
+    _say({"ready": True})
+    for _, _ in zip(range(times), sys.stdin, strict=False):
+        started = time.perf_counter()
+        for _ in range(turns):
+            pass
+        _say({"events": turns, "seconds": time.perf_counter() - started})
+
+
 def _say(what: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(what) + "\n")
     sys.stdout.flush()
@@ -125,7 +135,7 @@ def go(process: subprocess.Popen[str]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.matching.worker", description=__doc__)
-    parser.add_argument("what", choices=["memory", "rate"])
+    parser.add_argument("what", choices=["memory", "rate", "plain"])
     parser.add_argument("size", choices=list(SIZES))
     parser.add_argument("seed", type=int)
     parser.add_argument("--events", type=int, default=PIECE)
@@ -134,6 +144,8 @@ def main() -> None:
     size = SIZES[arguments.size]
     if arguments.what == "memory":
         memory(size, arguments.seed)
+    elif arguments.what == "plain":
+        plain(arguments.events, arguments.times)
     else:
         rate(size, arguments.seed, arguments.events, arguments.times)
 
