@@ -37,9 +37,9 @@ _MONGO_IMAGE: Final = "mongo:7"
 _PROBE_TIMEOUT_S: Final = 10.0
 _ANSWER_TIMEOUT_S: Final = 2.0
 
-# A killed service leaves its open transaction behind, which keeps its documents locked for this long (MongoDB's default
-# is 60 s). The longest transaction, an upload of 1,000 rows, takes about a second.
-_TRANSACTION_LIFETIME_S: Final = 10
+TRANSACTION_LIFETIME_S: Final = 10
+"""A killed service leaves its open transaction behind, which keeps its documents locked for this long (MongoDB's
+default is 60 s). The longest transaction, an upload of 1,000 rows or a batch of 2,000 shifts, takes about a second."""
 
 _NOT_YET_INITIALIZED: Final = 94  # MongoDB's error code: no replica set configuration yet
 
@@ -204,7 +204,7 @@ def _mongod(program: str) -> Recipe:
             # Small and quiet: it shares the machine, and a killed one must leave no socket in /tmp.
             *("--wiredTigerCacheSizeGB", "1", "--oplogSize", "1024", "--nounixsocket", "--quiet"),
             *("--setParameter", "diagnosticDataCollectionEnabled=false"),
-            *("--setParameter", f"transactionLifetimeLimitSeconds={_TRANSACTION_LIFETIME_S}"),
+            *("--setParameter", f"transactionLifetimeLimitSeconds={TRANSACTION_LIFETIME_S}"),
         ]
 
     return Recipe(
@@ -242,7 +242,7 @@ def _mongo_command(port: int, data: Path, run_id: str) -> list[str]:
     volume = ["--volume", f"{data}:/data/db"]
     # The same port inside and outside, so that the replica set's member address is true on both sides.
     options = ["--bind_ip_all", "--port", str(port), "--replSet", _REPLICA_SET, "--wiredTigerCacheSizeGB", "1"]
-    options += ["--setParameter", f"transactionLifetimeLimitSeconds={_TRANSACTION_LIFETIME_S}"]
+    options += ["--setParameter", f"transactionLifetimeLimitSeconds={TRANSACTION_LIFETIME_S}"]
     return [*_docker_run(port, run_id), *volume, image, "mongod", *options]
 
 

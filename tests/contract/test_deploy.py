@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from deploy.kubernetes.__main__ import rendered
 from deploy.kubernetes.catalogue import consumed, produced
 from deploy.kubernetes.manifests import files
+from deploy.local.recipes import TRANSACTION_LIFETIME_S
 from mamapost.cli import app
 from shared.contracts.topics import TOPICS
 from shared.runtime.settings import Settings
@@ -121,6 +122,14 @@ def test_compose_runs_all_services_on_one_image_without_rights() -> None:
         for volume in one.get("volumes", []):
             source = volume.partition(":")[0]
             assert source in COMPOSE["volumes"] or (ROOT / "deploy" / source).is_dir(), volume
+
+
+def test_what_a_killed_service_left_open_is_given_up_soon_everywhere() -> None:
+    """The embedded engine has the limit; a MongoDB that somebody else runs must be told of it."""
+    limit = f"transactionLifetimeLimitSeconds={TRANSACTION_LIFETIME_S}"
+    assert COMPOSE["services"]["mongo"]["command"][-2:] == ["--setParameter", limit]
+    assert f"--setParameter {limit}" in (ROOT / "docs/operations.md").read_text()
+    assert limit.replace("=", ": ") in (ROOT / "docs/deployment.md").read_text()
 
 
 def test_prometheus_asks_the_services_of_compose() -> None:
