@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
-from services.revenue.handlers import CONSUMED, Ledger
+from services.revenue.handlers import CONSUMED, Ledger, collect_seldom
 from services.revenue.store import MongoLedger
 from shared.contracts import fast
 from shared.contracts.envelope import Envelope, Message
@@ -212,6 +212,7 @@ async def _run(settings: Settings, go: Event, pipe: Connection) -> None:
     bus = Bus(settings, "revenue", mongo, events, system_clock)
     bus.consume(CONSUMED, apply, decode)
     await bus.start()
+    collect_seldom()
     while bus.state != "up":  # noqa: ASYNC110 - the bus has no event of it, and a service needs none
         await asyncio.sleep(0.05)
     pipe.send("assigned")

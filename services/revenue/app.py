@@ -12,7 +12,16 @@ from services.revenue import metrics
 from services.revenue.api import commands, funds, grants, payouts, reads, settling, statements
 from services.revenue.api.desk import Desk
 from services.revenue.config import RevenueSettings
-from services.revenue.handlers import CONSUMED, Ledger, Reconciler, Releaser, Settler, Teller, Verifier
+from services.revenue.handlers import (
+    CONSUMED,
+    Ledger,
+    Reconciler,
+    Releaser,
+    Settler,
+    Teller,
+    Verifier,
+    collect_seldom,
+)
 from services.revenue.store import (
     STEPS,
     MongoFigures,
@@ -81,6 +90,7 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     async def work() -> None:
         # Indexes first: a transaction must neither create a collection nor run without its unique keys.
         await readiness.prepare()
+        collect_seldom()
         await bus.start()
         async with asyncio.TaskGroup() as tasks:
             for part in (teller, releaser, settler, figures, verifier, reconciler):
