@@ -9,6 +9,8 @@ import pytest
 from cloudevents.core.bindings.kafka import KafkaMessage, from_binary, to_binary
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from shared.contracts.envelope import decode, encode
 from shared.contracts.examples import EXAMPLES
@@ -59,3 +61,20 @@ def test_the_feed_says_in_one_document_what_kafka_says_in_headers_and_value(topi
     assert b"\n" not in line
     assert read.get_data() == binary.get_data() == json.loads(message.value)
     assert read.get_attributes() == binary.get_attributes()
+
+
+NAMES = ["content-type", "ce_id", "ce_type", "ce_partitionkey", "traceparent"]
+HOSTILE = [',"ce_', '{"ce_', '"content-type":', '","ce_x":"', "\\", "ce_", "content-type", "\n"]
+
+
+@example({"ce_id": "ce_x"})
+@example({"ce_id": "x", "content-type": ',"ce_'})
+@given(
+    st.dictionaries(
+        st.sampled_from(NAMES), st.lists(st.sampled_from(HOSTILE) | st.text(max_size=3)).map("".join), min_size=1
+    )
+)
+def test_whatever_a_header_says_only_names_are_translated(headers: dict[str, str]) -> None:
+    names = {name: "datacontenttype" if name == "content-type" else name.removeprefix("ce_") for name in headers}
+    told = json.loads(structured(headers, b'{"ce_x":1}'))
+    assert told == {names[name]: value for name, value in headers.items()} | {"data": {"ce_x": 1}}
