@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import cast
+from typing import ClassVar, cast
 
 from services.revenue import metrics
 from services.revenue.domain.accrual import Shift
@@ -37,7 +38,7 @@ RELEASE_LOOK_S = 30.0
 """How often an instance looks for releases that another one began and did not live to finish."""
 
 RETRY_S = 5.0
-"""Pause before something is tried again that the database interrupted."""
+"""Pause before a verification is tried again that the database interrupted."""
 
 RECONCILE_RETRY_S = 300.0
 """Pause before a reconciliation is tried again: it reads all shifts, and may have failed for taking too long."""
@@ -150,64 +151,91 @@ class Ledger:
             self.posted.set()
 
 
-class Teller:
-    """Writes the events of posted entries into the outbox, whoever posted them: of each entry one, in their order."""
+class _Looking(ABC):
+    """Work that is looked for at the start, when woken, and now and then, since another instance may have left it.
 
-    def __init__(self, ledger: Ledger, reads: LedgerReads, events: EventLog) -> None:
-        self._ledger = ledger
-        self._reads = reads
-        self._events = events
+    Args:
+        woken: set by whoever knows of work.
+    """
 
-    async def run(self) -> None:
-        """Look at once, when entries were posted, and now and then; ends by being cancelled."""
-        while True:
-            self._ledger.posted.clear()
-            try:
-                for city in await self._reads.cities_to_tell():
-                    while await self._ledger.tell(city):
-                        self._events.wake()
-            except Exception as error:
-                if not (isinstance(error, StoreUnavailable) or is_unavailable(error)):
-                    raise
-                _log.warning("events of entries will be told later", cause=type(error).__name__)
-                await asyncio.sleep(RETRY_S)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._ledger.posted.wait(), TELL_LOOK_S)
+    look_s: ClassVar[float]
+    later: ClassVar[str]
+    """Logged when the store was away; the next look comes after `look_s` all the same."""
 
-
-class Releaser:
-    """Finishes in the background what a signature left: more shifts waited than one transaction takes."""
-
-    def __init__(self, ledger: Ledger, reads: LedgerReads, events: EventLog) -> None:
-        self._ledger = ledger
-        self._reads = reads
-        self._events = events
-        self._woken = asyncio.Event()
+    def __init__(self, woken: asyncio.Event) -> None:
+        self._woken = woken
 
     def wake(self) -> None:
         """Look now."""
         self._woken.set()
 
     async def run(self) -> None:
-        """Look at once, when woken, and now and then; ends by being cancelled."""
+        """Look again and again; ends by being cancelled."""
         while True:
             self._woken.clear()
             try:
-                for agreement in await self._reads.pending_releases():
-                    _log.info("releasing shifts from suspense", agreement_id=agreement.agreement_id)
-                    await self._ledger.release(agreement)
-                    self._events.wake()
-                metrics.SUSPENSE.set(await self._reads.suspense_size())
+                await self._look()
             except Exception as error:
                 if not (isinstance(error, StoreUnavailable) or is_unavailable(error)):
                     raise
-                _log.warning("the release of shifts will go on later", cause=type(error).__name__)
+                _log.warning(self.later, cause=type(error).__name__)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), RELEASE_LOOK_S)
+                await asyncio.wait_for(self._woken.wait(), self.look_s)
+
+    @abstractmethod
+    async def _look(self) -> None:
+        """Do all that is there to be done."""
 
 
-class Verifier:
-    """Verifies the whole ledger at the start and then regularly, so that an alarm about it needs nobody who asks."""
+class Teller(_Looking):
+    """Writes the events of posted entries into the outbox, whoever posted them: of each entry one, in their order."""
+
+    look_s = TELL_LOOK_S
+    later = "events of entries will be told later"
+
+    def __init__(self, ledger: Ledger, reads: LedgerReads, events: EventLog) -> None:
+        super().__init__(ledger.posted)
+        self._ledger = ledger
+        self._reads = reads
+        self._events = events
+
+    async def _look(self) -> None:
+        for city in await self._reads.cities_to_tell():
+            while await self._ledger.tell(city):
+                self._events.wake()
+
+
+class Releaser(_Looking):
+    """Finishes in the background what a signature left: more shifts waited than one transaction takes."""
+
+    look_s = RELEASE_LOOK_S
+    later = "the release of shifts will go on later"
+
+    def __init__(self, ledger: Ledger, reads: LedgerReads, events: EventLog) -> None:
+        super().__init__(asyncio.Event())
+        self._ledger = ledger
+        self._reads = reads
+        self._events = events
+
+    async def _look(self) -> None:
+        for agreement in await self._reads.pending_releases():
+            _log.info("releasing shifts from suspense", agreement_id=agreement.agreement_id)
+            await self._ledger.release(agreement)
+            self._events.wake()
+        metrics.SUSPENSE.set(await self._reads.suspense_size())
+
+
+class _Checking(ABC):
+    """Reads all that is kept at one moment, at the start and then regularly; the time of the last check is a metric.
+
+    Args:
+        snapshot: gives the ledger at one moment.
+        interval_s: pause between two checks.
+    """
+
+    retry_s: ClassVar[float]
+    later: ClassVar[str]
+    """Logged when the store was away; the check is made again after `retry_s`."""
 
     def __init__(
         self, snapshot: Callable[[], AbstractAsyncContextManager[LedgerSnapshot]], clock: Clock, interval_s: float
@@ -217,83 +245,72 @@ class Verifier:
         self._interval_s = interval_s
 
     async def run(self) -> None:
-        """Until cancelled. A store that is away is waited for; the time of the last verification tells of it."""
+        """Check again and again; ends by being cancelled."""
         while True:
+            pause_s = self._interval_s
             try:
-                async with self._snapshot() as snapshot:
-                    audits = await verify_ledger(snapshot=snapshot)
+                await self._check()
             except Exception as error:
                 if not is_unavailable(error):
                     raise
-                _log.warning("the ledger will be verified later", cause=type(error).__name__)
-                await asyncio.sleep(RETRY_S)
-                continue
-            metrics.show_verification(audits, self._clock().timestamp())
-            for audit in audits:
-                for finding in audit.findings:
-                    _log.error("the ledger is wrong", city=audit.city, rule=finding.rule, where=finding.where)
-            await asyncio.sleep(self._interval_s)
+                _log.warning(self.later, cause=type(error).__name__)
+                pause_s = self.retry_s
+            await asyncio.sleep(pause_s)
+
+    @abstractmethod
+    async def _check(self) -> None:
+        """Check once, and tell of what is wrong by metrics and log."""
 
 
-class Reconciler:
-    """Holds each shift that was taken against its lines, settlements and payouts, at the start and then regularly.
+class Verifier(_Checking):
+    """Verifies the whole ledger, so that an alarm about it needs nobody who asks."""
+
+    retry_s = RETRY_S
+    later = "the ledger will be verified later"
+
+    async def _check(self) -> None:
+        async with self._snapshot() as snapshot:
+            audits = await verify_ledger(snapshot=snapshot)
+        metrics.show_verification(audits, self._clock().timestamp())
+        for audit in audits:
+            for finding in audit.findings:
+                _log.error("the ledger is wrong", city=audit.city, rule=finding.rule, where=finding.where)
+
+
+class Reconciler(_Checking):
+    """Holds each shift that was taken against its lines, settlements and payouts.
 
     The topic itself is read by `mamapost ledger reconcile --from-topics`: a service reads it once, from where it was.
     """
 
-    def __init__(
-        self, snapshot: Callable[[], AbstractAsyncContextManager[LedgerSnapshot]], clock: Clock, interval_s: float
-    ) -> None:
-        self._snapshot = snapshot
-        self._clock = clock
-        self._interval_s = interval_s
+    retry_s = RECONCILE_RETRY_S
+    later = "shifts will be reconciled later"
 
-    async def run(self) -> None:
-        """Until cancelled. A store that is away is waited for; the time of the last reconciliation tells of it."""
-        while True:
-            try:
-                report = await reconcile_kept(at_one_moment=self._snapshot)
-            except Exception as error:
-                if not is_unavailable(error):
-                    raise
-                _log.warning("shifts will be reconciled later", cause=type(error).__name__)
-                await asyncio.sleep(RECONCILE_RETRY_S)
-                continue
-            metrics.show_reconciliation({kind: report.counts[kind] for kind in KINDS}, self._clock().timestamp())
-            for one in report.listed[:LOGGED_MAX]:
-                _log.error("reconciliation differs", city=one.city, kind=one.kind, where=one.where, detail=one.detail)
-            await asyncio.sleep(self._interval_s)
+    async def _check(self) -> None:
+        report = await reconcile_kept(at_one_moment=self._snapshot)
+        metrics.show_reconciliation({kind: report.counts[kind] for kind in KINDS}, self._clock().timestamp())
+        for one in report.listed[:LOGGED_MAX]:
+            _log.error("reconciliation differs", city=one.city, kind=one.kind, where=one.where, detail=one.detail)
 
 
-class Settler:
+class Settler(_Looking):
     """Carries out the settlements that were ordered, one after the other.
 
     Whatever becomes of an instance, its orders stay: another one, or the same after its restart, reads the lines again.
     """
 
+    look_s = SETTLE_LOOK_S
+    later = "settlements will go on later"
+
     def __init__(self, ledger: Ledger, orders: Orders, events: EventLog) -> None:
+        super().__init__(asyncio.Event())
         self._ledger = ledger
         self._orders = orders
         self._events = events
-        self._woken = asyncio.Event()
 
-    def wake(self) -> None:
-        """Look now."""
-        self._woken.set()
-
-    async def run(self) -> None:
-        """Look at once, when woken, and now and then; ends by being cancelled."""
-        while True:
-            self._woken.clear()
-            try:
-                for order in await self._orders.pending():
-                    await self._carry_out(order)
-            except Exception as error:
-                if not (isinstance(error, StoreUnavailable) or is_unavailable(error)):
-                    raise
-                _log.warning("settlements will go on later", cause=type(error).__name__)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), SETTLE_LOOK_S)
+    async def _look(self) -> None:
+        for order in await self._orders.pending():
+            await self._carry_out(order)
 
     async def _carry_out(self, order: Order) -> None:
         if not await self._orders.claim(order.settlement_id):
