@@ -30,7 +30,7 @@ def read_line(line, seen, levels):
     base, rate, amount, revision = (whole(line, name) for name in ("base_fen", "rate_bp", "amount_fen_e4", "revision"))
     expect(500 <= rate <= 1500, f"rate_bp {rate} is not within 5 % and 15 %")
     expect(amount == base * rate, f"{base} fen × {rate} bp = {base * rate}, not {amount}")
-    expect(base * {"accrual": 1, "reversal": -1}.get(line["kind"], 0) > 0, f"{line['kind']!r} of {base} fen")
+    expect({"accrual": base >= 0, "reversal": base <= 0}.get(line["kind"]), f"{line['kind']!r} of {base} fen")
     cause = f"{line['kind']}|{line['shift_id']}|{revision}"
     causes = [cause, *(f"{cause}|{part}" for part in range(1, 11) if line["before_fen"])]  # a line for each tier
     ids = ["ent-" + hashlib.sha256(one.encode()).hexdigest()[:32] for one in causes]

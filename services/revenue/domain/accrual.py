@@ -225,7 +225,7 @@ class Desk:
         base_fen = agreement.base_of(shift.wage_fen, shift.output_fen)
         month = (agreement.pair, self._open_month(agreement.pair, _month(day)))
         total = self._months[month] + base_fen
-        if base_fen == 0 or total > FEN_MAX:
+        if (shift.wage_fen == 0 and shift.output_fen == 0) or total > FEN_MAX:
             return False
         self._months[month] = total
         shift_id, rate_bp = shift.shift_id, agreement.rate_bp
@@ -250,7 +250,8 @@ class Desk:
     def _worth(self, shift: Shift) -> Accrued | None:
         """What is owed for a shift, or what is held in suspense until an agreement covers its day.
 
-        Nothing is owed without a community, nor for a base of zero (a shift that was not worked).
+        Nothing is owed without a community, nor for a shift that was not worked. One that was, and has a base of zero,
+        gets its line all the same: the agreement that it came under can no longer end before its day.
         """
         pair = shift.pair
         if pair is None or (shift.wage_fen == 0 and shift.output_fen == 0):
@@ -258,8 +259,7 @@ class Desk:
         agreement = self._agreement_on(pair, shift.day, shift.city)
         if agreement is None:
             return Accrued(pair, shift.day, "", shift.wage_fen)
-        base_fen = agreement.base_of(shift.wage_fen, shift.output_fen)
-        return Accrued(pair, shift.day, agreement.agreement_id, base_fen) if base_fen else None
+        return Accrued(pair, shift.day, agreement.agreement_id, agreement.base_of(shift.wage_fen, shift.output_fen))
 
     def _agreement_on(self, pair: Pair, day: date, city: str) -> Agreement | None:
         timeline = self._timelines.get(pair)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -91,7 +92,7 @@ class Agreement:
 
         Args:
             before_fen: what this agreement's base of the month amounts to so far, not below 0.
-            base_fen: what comes to it; negative: what leaves it, from the top.
+            base_fen: what comes to it; negative: what leaves it, from the top; of nothing, one part.
         """
         if not self.tiers:
             return [Slice(None, base_fen, self.rate_bp)]
@@ -99,6 +100,8 @@ class Agreement:
         low, high = min(before_fen, after_fen), max(before_fen, after_fen)
         starts = (0, *(tier.from_fen for tier in self.tiers))
         rates = (self.rate_bp, *(tier.rate_bp for tier in self.tiers))
+        if base_fen == 0:
+            return [Slice(before_fen, 0, rates[bisect_right(starts, before_fen) - 1])]
         parts = [
             (max(low, start), min(high, end), rate)
             for start, end, rate in zip(starts, (*starts[1:], high), rates, strict=True)

@@ -191,7 +191,7 @@ class Audit:
         if entry.entry_id not in _ids_of(entry.kind, rebate):
             self._find("id-not-of-cause", entry.entry_id)
         self._check_terms(entry, rebate)
-        if entry.amount_fen_e4 != accrue_e4(rebate.base_fen, rebate.rate_bp) or rebate.base_fen * sign <= 0:
+        if entry.amount_fen_e4 != accrue_e4(rebate.base_fen, rebate.rate_bp) or rebate.base_fen * sign < 0:
             self._find("amount-wrong", entry.entry_id)
         if entry.legs:
             self._find("accounts-wrong", entry.entry_id)

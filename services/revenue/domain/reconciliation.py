@@ -218,10 +218,13 @@ class Reconciliation:
     def _of_lines(self, held: Held, standing: Standing, told: Shift | None) -> Iterator[Difference]:
         entries = [link.entry for link in held.lines if link.entry.kind in ("accrual", "reversal")]
         open_bases: Counter[int] = Counter()
+        kinds: defaultdict[int, set[str]] = defaultdict(set)
         for entry in entries:
             if entry.rebate is not None:
                 open_bases[entry.rebate.revision] += entry.rebate.base_fen
-        open_revisions = sorted(revision for revision, base in open_bases.items() if base)
+                kinds[entry.rebate.revision].add(entry.kind)
+        # By its kinds, too: a base of zero has its lines like any other.
+        open_revisions = sorted(revision for revision, base in open_bases.items() if base or len(kinds[revision]) == 1)
         if len(open_revisions) > 1:
             yield self._differs("accrued-twice", held, f"revisions {open_revisions} are accrued and not reversed")
             return

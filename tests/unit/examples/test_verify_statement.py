@@ -95,8 +95,8 @@ async def tiered() -> Written:
     store, new_id = await ledger(), ids()
     tiers = (Tier(10_000, 800), Tier(20_000, 1_200))
     await sign_agreement(terms(rate_bp=500, tiers=tiers), store=store, now=NOW, new_id=new_id)
-    shifts = [shift(shift_id=f"sft-{n:032x}", wage_fen=9_001) for n in range(4)]
-    await accrue_shifts([*shifts, shift(revision=2, wage_fen=1)], store=store, now=NOW)
+    shifts = [shift(shift_id=f"sft-{n:032x}", wage_fen=wage) for n, wage in enumerate((9_001, 999, 0, 8_002, 9_001))]
+    await accrue_shifts([*shifts, shift(revision=2, wage_fen=1), shift(revision=3, wage_fen=0)], store=store, now=NOW)
     await settled(SettleMonth(PAIR, "2026-03"), store, new_id)
     [settlement] = store.settlements.values()
     return await statement(store, settlement)
@@ -192,7 +192,7 @@ async def test_the_first_wrong_line_is_named(tmp_path: Path, tamper: Callable[[s
 
 @settings(max_examples=60, deadline=None)
 @given(
-    wages=st.lists(st.integers(1, 10**6), min_size=1, max_size=8),
+    wages=st.lists(st.integers(0, 10**6), min_size=1, max_size=8),
     rate_bp=st.sampled_from([500, 825, 1500]),
     where=st.floats(0, 1, exclude_max=True),
     digit=st.sampled_from(b"0123456789-,"),

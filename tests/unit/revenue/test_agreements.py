@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
 from services.revenue.errors import AgreementInvalid, AgreementOverlaps, PartiesApart, PartyUnknown, RevenueError
 from services.revenue.ports import Party
+from services.revenue.use_cases.accrue import accrue_shifts
 from services.revenue.use_cases.sign import sign_agreement
 from shared.contracts.revenue import AgreementSigned
-from tests.unit.revenue.given import COMMUNITIES, NOW, PAIR, ids, ledger, terms
+from tests.unit.revenue.given import COMMUNITIES, NOW, PAIR, ids, ledger, shift, terms
 
 
 @pytest.mark.parametrize("rate_bp", [500, 1500])
@@ -76,3 +77,19 @@ async def test_versions_count_per_pair() -> None:
         await sign_agreement(terms(**given), store=store, now=NOW, new_id=new_id)
     assert [event.entity_version for event in store.events] == [1, 2, 1]
     assert len({event.entity_id for event in store.events}) == 3
+
+
+@pytest.mark.parametrize("wage_fen", [0, 12_000])
+async def test_a_version_is_not_cut_before_a_shift_that_came_under_it(wage_fen: int) -> None:
+    """Also where the base is zero: nothing is owed, but the shift has its terms."""
+    store, new_id = await ledger(), ids()
+    await sign_agreement(terms(valid_until=None), store=store, now=NOW, new_id=new_id)
+    refused, _ = await accrue_shifts([shift(wage_fen=wage_fen)], store=store, now=NOW)
+    assert refused == []
+    for day, is_free in ((shift().day, False), (shift().day + timedelta(days=1), True)):
+        following = sign_agreement(terms(valid_from=day, valid_until=None), store=store, now=NOW, new_id=new_id)
+        if is_free:
+            await following
+        else:
+            with pytest.raises(AgreementOverlaps):
+                await following

@@ -304,7 +304,7 @@ class History(PaymentRules):
         if terms is None or shift.pair is None:
             return
         base = shift.wage_fen if terms.base == "wages" else shift.output_fen
-        if base:
+        if shift.wage_fen or shift.output_fen:
             first = terms.valid_from
             self.worth[shift.shift_id] = Worth(shift.pair, f"{shift.day:%Y-%m}", first, base)
             self.ever_accrued.add((shift.pair, shift.day))
