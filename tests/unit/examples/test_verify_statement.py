@@ -95,8 +95,8 @@ async def tiered() -> Written:
     store, new_id = await ledger(), ids()
     tiers = (Tier(10_000, 800), Tier(20_000, 1_200))
     await sign_agreement(terms(rate_bp=500, tiers=tiers), store=store, now=NOW, new_id=new_id)
-    shifts = [shift(shift_id=f"sft-{n:032x}", wage_fen=wage) for n, wage in enumerate((9_001, 999, 0, 8_002, 9_001))]
-    await accrue_shifts([*shifts, shift(revision=2, wage_fen=1), shift(revision=3, wage_fen=0)], store=store, now=NOW)
+    shifts = [shift(shift_id=f"sft-{n:032x}", wage_fen=wage) for n, wage in enumerate((9_001, 999, 0, 17_003, 9_001))]
+    await accrue_shifts([*shifts, shift(revision=2, wage_fen=1)], store=store, now=NOW)
     await settled(SettleMonth(PAIR, "2026-03"), store, new_id)
     [settlement] = store.settlements.values()
     return await statement(store, settlement)
