@@ -13,6 +13,8 @@ from services.matching.ports import Board
 class OwnedBoard:
     """Implements `ports.Board` on another one; posts of cities that others answer for are unknown here.
 
+    A city may go to another instance whenever its reader waits for something, so what was known is asked for again.
+
     Args:
         owns: whether this instance answers for a city at this moment.
     """
@@ -24,7 +26,7 @@ class OwnedBoard:
         return [post_id for post_id in self.board.urgent() if self.city_of("post", post_id) is not None]
 
     def opening(self, post_id: str) -> Opening | None:
-        return self.board.opening(post_id)
+        return None if self.city_of("post", post_id) is None else self.board.opening(post_id)
 
     def candidate(self, seeker_id: str) -> Candidate | None:
         return self.board.candidate(seeker_id)
@@ -33,7 +35,7 @@ class OwnedBoard:
         return self.board.posts_of(seeker_id)
 
     def ranking(self, post_id: str, limit: int) -> Sequence[RankedSeeker]:
-        return self.board.ranking(post_id, limit)
+        return () if self.city_of("post", post_id) is None else self.board.ranking(post_id, limit)
 
     def version_of(self, kind: EntityKind, id_: str) -> int:
         return self.board.version_of(kind, id_)

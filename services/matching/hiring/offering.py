@@ -65,12 +65,15 @@ async def look(
     """Bring a hiring up to date: end offers that are over, make new ones, or find that there is nothing to do.
 
     Returns:
-        What was found and what was written; `None` when the hiring is not open.
+        What was found and what was written; `None` when the hiring is not open, or its city has gone to another
+        instance: a post that is unknown here is not over.
     """
     hiring = await book.hiring(post_id)
     if hiring is None or hiring.state != "open":
         return None
     unsettled = await book.unsettled(post_id)
+    if board.city_of("post", post_id) is None:
+        return None
     opening = board.opening(post_id)
     found = plan(hiring, opening, unsettled, lambda id_: is_seen(board, id_), board.posts_of, now)
     changes = OfferChanges()

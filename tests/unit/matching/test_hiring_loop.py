@@ -1,16 +1,23 @@
-"""The loop of instant hiring leaves room for others."""
+"""The loop of instant hiring leaves room for others, and lets go of what has become theirs."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from services.matching.domain import Fact
 from services.matching.domain.hiring import Plan, plan
-from services.matching.hiring import loop
+from services.matching.engine import Engine
+from services.matching.hiring import loop, offering
+from services.matching.hiring.board import OwnedBoard
 from services.matching.hiring.loop import JUDGED_AT_ONCE
+from services.matching.ports import Board, OfferBook
+from shared.kernel.ids import new_id
+from tests.unit.matching.cities import NOW, YANTAI, post
 from tests.unit.matching.hiring_world import Town
+from tests.unit.matching.wire import id_of
 
 
 async def test_others_run_while_many_hirings_are_judged(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,3 +46,27 @@ async def test_others_run_while_many_hirings_are_judged(monkeypatch: pytest.Monk
     running.cancel()
     assert judged >= 3 * JUDGED_AT_ONCE
     assert max(at_once) <= JUDGED_AT_ONCE
+
+
+async def test_a_city_that_goes_to_another_instance_in_the_midst_of_a_look() -> None:
+    town = Town()
+    town.join(1)
+    town.open(1)
+    await town.tick()
+    before = town.offers.held.copy()
+    gone = OwnedBoard(town.board(NOW), lambda city: False)
+
+    async def look(book: OfferBook) -> object:
+        return await offering.look(book, id_of("pst", 1), board=gone, now=NOW, new_id=new_id)
+
+    assert await town.offers.transaction(look) is None
+    assert town.offers.held == before
+
+
+def test_a_city_that_was_dropped_is_unknown() -> None:
+    engine, post_id = Engine(NOW), id_of("pst", 1)
+    board = OwnedBoard(cast(Board, engine), lambda city: True)
+    engine.apply([Fact("post", post_id, 1, YANTAI, post())])
+    assert board.opening(post_id) is not None
+    engine.drop(YANTAI)
+    assert (board.opening(post_id), list(board.ranking(post_id, 50))) == (None, [])
