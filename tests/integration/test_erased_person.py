@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from services.revenue.app import create
-from services.revenue.handlers import Ledger
+from services.revenue.handlers import CONSUMED, Ledger
 from services.revenue.store import MongoLedger
 from shared.contracts.envelope import Envelope, decode
 from shared.kernel.clock import month_of, system_clock
@@ -32,7 +32,8 @@ MONTH = month_of(WORKED)
 async def told(settings: Settings) -> list[Envelope]:
     """What the registry published, as revenue's consumer reads it."""
     registry = Mongo.connect(settings, "registry")
-    held = await registry.db["events"].find().sort("at", 1).to_list(None)
+    topics = [event.topic for event in CONSUMED]
+    held = await registry.db["events"].find({"topic": {"$in": topics}}).sort("at", 1).to_list(None)
     registry.close()
     return [
         decode(

@@ -28,7 +28,7 @@ async def test_a_lost_database_in_the_middle_leaves_nothing_behind(
 ) -> None:
     """Each write of the batch fails in turn; then nothing stands, and the same batch comes again and stands once."""
     await revenue.accepted("/agreements", town.terms())
-    batch = envelopes([town.shift(), town.shift(wage_fen=0, base_fen=1), *town.parties()])
+    batch = envelopes([town.shift(), town.shift(wage_fen=0, base_fen=0, verdict="no-show"), *town.parties()])
     steps = ("note_parties", "lock", "standing", "accounts", "agreements", "bases")
     for step in (*steps, "append", "add_to_books", "save_shifts"):
 
