@@ -49,6 +49,12 @@ REQUEST_TIMEOUT_MS = 10_000
 PRODUCER_BATCH_MAX_BYTES = 512 * 1024
 """Bytes of one batch to the broker: some 600 events. The client's default of 16 kB makes a request of every 20."""
 
+STRAY_MAX = 10_000
+"""Messages that are looked at on a topic that the broker made by itself: more than a relay publishes within WATCH_S."""
+
+STRAY_POLL_MS = 200
+"""A poll that finds nothing for so long has come to the end of such a topic."""
+
 STOP_TIMEOUT_S = 15
 """How long a stop waits for the batch at hand; the store's own timeouts end it before."""
 
@@ -137,8 +143,11 @@ class Bus:
             stack.push_async_callback(admin.close)
             cluster_id = await _cluster_id(admin)
             own = own_topics(self._service)
-            await self._remove_strays(admin, own)
-            await ensure_topics(admin, own, self._settings.replication_factor)
+            # Again after each change: until a topic is made, a consumer that was left over may have the broker make it.
+            while await ensure_topics(admin, own, self._settings.replication_factor) or await self._removes_strays(
+                admin, own, cluster_id
+            ):
+                _log.info("topics were made or removed; looking at them again")
             producer = await self._producer()
             stack.push_async_callback(producer.stop)
             self._dead_letters.connect(producer)
@@ -205,8 +214,11 @@ class Bus:
                 await broker.stop()
 
     async def _await_topics(self, admin: AIOKafkaAdminClient) -> None:
-        """Wait until the owners have created all topics consumed here: only an owner creates, so none is made twice."""
-        while missing := set(self._consumed) - set(await admin.list_topics()):
+        """Wait until the owners have created all topics consumed here: only an owner creates, so none is made twice.
+
+        One that the broker made by itself is as good as missing: its owner is about to remove it.
+        """
+        while missing := {*self._consumed} - {*await admin.list_topics()} | {*await strays(admin, self._consumed)}:
             if self._stopping.is_set():
                 return
             _log.info("waiting for topics of other services", missing=sorted(missing))
@@ -239,18 +251,54 @@ class Bus:
             if self.state == "away":
                 self._connected()
 
-    async def _remove_strays(self, admin: AIOKafkaAdminClient, own: Sequence[str]) -> None:
+    async def _removes_strays(self, admin: AIOKafkaAdminClient, own: Sequence[str], cluster_id: str) -> bool:
         """Remove own topics that the broker made by itself, with too few partitions, so that they are made anew.
 
-        One that holds messages is left alone, since only an operator can say why it is as it is.
+        A relay that has yet to see that the broker is another one may have published there. All of that comes again, so
+        from a broker that is new to this service a topic goes, too, that holds nothing but events of its own log. Any
+        other that holds messages is left alone: only an operator can say why it is as it is.
+
+        Returns:
+            Whether one was removed.
         """
         found = await strays(admin, own)
-        empty = [name for name, count in found.items() if await self._is_empty({name: count})]
-        if empty:
-            _log.warning("the broker made topics by itself; making them anew", topics=sorted(empty))
-            await admin.delete_topics(empty)
-        if left := sorted(found.keys() - set(empty)):
+        is_new = not await self._relay.knows(cluster_id)
+        expendable = [
+            name
+            for name, count in found.items()
+            if await self._is_empty({name: count}) or (is_new and await self._holds_own_events(name, count))
+        ]
+        if expendable:
+            _log.warning("the broker made topics by itself; making them anew", topics=sorted(expendable))
+            await admin.delete_topics(expendable)
+        if left := sorted(found.keys() - set(expendable)):
             _log.error("topics have too few partitions and hold messages", topics=left, expected=PARTITIONS)
+        return bool(expendable)
+
+    async def _holds_own_events(self, topic: str, partitions: int) -> bool:
+        """Whether every message on a topic, of which there are few, is an event of this service's log."""
+        reader = AIOKafkaConsumer(
+            **self._connection.arguments(), request_timeout_ms=REQUEST_TIMEOUT_MS, auto_offset_reset="earliest"
+        )
+        await reader.start()
+        try:
+            places = [TopicPartition(topic, number) for number in range(partitions)]
+            reader.assign(places)
+            ends = await reader.end_offsets(places)
+            seen = 0
+            while seen <= STRAY_MAX:
+                polled = await reader.getmany(timeout_ms=STRAY_POLL_MS)
+                records = [record for place in polled.values() for record in place]
+                seen += len(records)
+                named = [dict(record.headers).get("ce_id") or b"" for record in records]
+                if not await self._events.holds({event_id.decode(errors="replace") for event_id in named}):
+                    return False
+                # An empty poll as well: the embedded broker tells where its last batch begins, not where it ends.
+                if not records and all([await reader.position(place) >= ends[place] for place in places]):
+                    return True
+            return False
+        finally:
+            await reader.stop()
 
     async def _is_empty(self, partitions: Mapping[str, int]) -> bool:
         """Whether no partition of these topics holds a message.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
@@ -98,6 +98,10 @@ class EventLog:
             for envelope in envelopes:
                 _log.debug("event stored", event_id=envelope.id, topic=envelope.event.topic)
         return envelopes
+
+    async def holds(self, ids: Collection[str]) -> bool:
+        """Whether all these are ids of events here."""
+        return await self.collection.count_documents({"_id": {"$in": [*ids]}}) == len(ids)
 
     def wake(self) -> None:
         """Tell the relay that a transaction with events was committed, so that it need not wait for its next look."""

@@ -91,6 +91,10 @@ class Relay:
             metrics.BROKER_REFILLS.inc()
             _log.warning("the broker is a new one; publishing all own events again", generation=generation)
 
+    async def knows(self, cluster_id: str) -> bool:
+        """Whether this is the broker that was adopted last."""
+        return await self._state.find_one({"_id": "broker", "cluster_id": cluster_id}) is not None
+
     async def run(self, producer: AIOKafkaProducer) -> None:
         """Publish until `stop`; failures of broker and database are waited out.
 

@@ -10,8 +10,11 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 from shared.contracts.topics import COMPACTION_LAG_MS, DEAD_LETTER_RETENTION_MS, MESSAGE_MAX_BYTES, PARTITIONS, TOPICS
 
 
-async def ensure_topics(admin: AIOKafkaAdminClient, names: Sequence[str], replication_factor: int) -> None:
+async def ensure_topics(admin: AIOKafkaAdminClient, names: Sequence[str], replication_factor: int) -> bool:
     """Create the topics that are missing, each with its dead-letter topic.
+
+    Returns:
+        Whether any was missing; it may meanwhile have been made by another, and not from the catalogue (see `strays`).
 
     Raises:
         KafkaError: the broker refused one for another reason than that it exists.
@@ -33,11 +36,12 @@ async def ensure_topics(admin: AIOKafkaAdminClient, names: Sequence[str], replic
             configs = {"retention.ms": str(DEAD_LETTER_RETENTION_MS)}
             wanted.append(NewTopic(topic.dead_letters, 1, replication_factor, topic_configs=configs))
     if not wanted:
-        return
+        return False
     response = await admin.create_topics(wanted)
     for _name, code, *_message in response.topic_errors:
         if code not in (0, TopicAlreadyExistsError.errno):
             raise for_code(code)
+    return True
 
 
 async def strays(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, int]:

@@ -57,12 +57,13 @@ def insist(url: str, body: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 async def event_ids(engines: Engines) -> list[str]:
-    """Ids of all employer events on the topic, duplicates included."""
+    """Ids of all employer events on the topic, duplicates included; none until its owner has made it."""
     consumer = AIOKafkaConsumer(bootstrap_servers=engines.urls.kafka, auto_offset_reset="earliest")
     await consumer.start()
     try:
         topic = EmployerRegistered.topic
-        if topic not in await consumer.topics():
+        await consumer.topics()
+        if consumer.partitions_for_topic(topic) != set(range(PARTITIONS)):
             return []
         parts = [TopicPartition(topic, number) for number in range(PARTITIONS)]
         consumer.assign(parts)

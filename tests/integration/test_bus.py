@@ -11,9 +11,10 @@ from typing import Any
 import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import MessageSizeTooLargeError, UnknownTopicOrPartitionError
 from pymongo.errors import AutoReconnect
+from structlog.testing import capture_logs
 
 from deploy.local.engines import Engines
 from shared.contracts.envelope import Envelope, decode, encode
@@ -326,27 +327,67 @@ async def test_a_stopped_consumer_goes_on_where_it_was(fresh_broker: Engines, se
     reader.close()
 
 
-async def test_a_topic_that_the_broker_made_by_itself_is_made_anew(
-    fresh_broker: Engines, settings: Settings, mongo: Mongo
-) -> None:
-    """As it happens when a consumer that outlived the lost broker asks its successor for the topic."""
-    stray = AIOKafkaConsumer(TOPIC, bootstrap_servers=settings.kafka)
+async def ask_for(topic: str, settings: Settings) -> None:
+    """As a consumer that outlived the lost broker does; skips on a broker that does not make the topic by itself."""
+    left_over = AIOKafkaConsumer(topic, bootstrap_servers=settings.kafka)
     try:
-        await stray.start()
+        await left_over.start()
+        if topic not in await left_over.topics():
+            pytest.skip("this broker makes no topic by itself")
     except UnknownTopicOrPartitionError:
-        await stray.stop()
         pytest.skip("this broker makes no topic by itself")
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
-    await admin.start()
-    await stray.stop()
-    if TOPIC not in await admin.list_topics():
-        await admin.close()
-        pytest.skip("this broker makes no topic by itself")
+    finally:
+        await left_over.stop()
+
+
+@pytest.mark.parametrize("asked", ["before it is looked for", "between the look and the making"])
+async def test_a_topic_that_the_broker_made_by_itself_is_made_anew(
+    fresh_broker: Engines, settings: Settings, mongo: Mongo, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    make = AIOKafkaAdminClient.create_topics
+
+    async def make_too_late(admin: AIOKafkaAdminClient, wanted: Sequence[NewTopic]) -> Any:
+        monkeypatch.undo()
+        await ask_for(TOPIC, settings)
+        return await make(admin, wanted)
+
+    await ask_for("another-topic", settings)
+    if asked == "before it is looked for":
+        await ask_for(TOPIC, settings)
+    else:
+        monkeypatch.setattr(AIOKafkaAdminClient, "create_topics", make_too_late)
     await append(mongo, [seeker_registered()])
     async with running(settings, mongo, "registry", None) as bus:
         await is_up(bus)
         await eventually(lambda: published(mongo, 1), "the event is published")
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    await admin.start()
     [described] = await admin.describe_topics([TOPIC])
     await admin.close()
     assert len(described["partitions"]) == PARTITIONS
     assert len(await read_all(settings, TOPIC)) == 1
+
+
+@pytest.mark.parametrize("holds", ["an event of the log", "something else"])
+async def test_a_topic_with_too_few_partitions_goes_only_if_all_that_it_holds_comes_again(
+    fresh_broker: Engines, settings: Settings, mongo: Mongo, holds: str
+) -> None:
+    """A relay that has yet to see that the broker is another one publishes on what this one made by itself."""
+    await ask_for(TOPIC, settings)
+    [stored] = await append(mongo, [seeker_registered()])
+    message = encode(stored)
+    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka)
+    await producer.start()
+    headers = message.headers if holds == "an event of the log" else []
+    await producer.send_and_wait(TOPIC, message.value, message.key, partition=0, headers=list(headers))
+    await producer.stop()
+    with capture_logs() as told:
+        async with running(settings, mongo, "registry", None) as bus:
+            if holds == "something else":
+                await eventually(lambda: any(TOPIC in line.get("topics", ()) for line in told), "the topic is judged")
+                assert len(await read_all(settings, TOPIC, 1)) == 1, "what stands nowhere else must stay"
+                return
+            await is_up(bus)
+            await eventually(lambda: published(mongo, 1), "the event is published")
+    records = await read_all(settings, TOPIC)
+    assert [dict(record.headers)["ce_id"].decode() for record in records] == [stored.id]
