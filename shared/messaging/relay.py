@@ -82,11 +82,14 @@ class Relay:
         ):
             return
         generation = 1 if state is None else state["generation"] + 1
-        changed = await self._state.update_one(
-            {"_id": "broker", "generation": generation - 1},
-            {"$set": {"cluster_id": cluster_id, "generation": generation}},
-            upsert=state is None,
-        )
+        try:
+            changed = await self._state.update_one(
+                {"_id": "broker", "generation": generation - 1},
+                {"$set": {"cluster_id": cluster_id, "generation": generation}},
+                upsert=state is None,
+            )
+        except DuplicateKeyError:
+            return  # another instance, which came up at the same moment, has just noted the first broker
         if state is not None and changed.modified_count:
             metrics.BROKER_REFILLS.inc()
             _log.warning("the broker is a new one; publishing all own events again", generation=generation)
