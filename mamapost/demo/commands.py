@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
+
+import httpx
 
 from mamapost.demo.reader import Reader
 from mamapost.demo.report import Check
@@ -14,8 +17,11 @@ from shared.contracts.position import Position
 from shared.contracts.registry import SeekerRegistered
 from shared.kernel.geo import Place, coarse
 
-DERIVED = {"rebate-accrued", "rebate-settled", "ranking-changed", "offer-made", "offer-settled"}
-"""Topics of which no event is the answer to a command: they follow from other events."""
+DERIVED = {
+    *("rebate-accrued", "rebate-settled", "ranking-changed", "offer-made", "offer-settled"),
+    "payout-confirmed",
+}
+"""Topics of which no event is the answer to a command: they follow from other events, or from the bank's file."""
 
 
 class Accepted(Protocol):
@@ -27,6 +33,25 @@ class Accepted(Protocol):
     def event_id(self) -> str: ...
     @property
     def position(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What the demo itself was answered to a command."""
+
+    topic: str
+    event_id: str
+    position: str
+
+    @classmethod
+    def of(cls, answer: httpx.Response) -> Answered:
+        """From the answer to a command that must be accepted.
+
+        Raises:
+            httpx.HTTPStatusError: it was refused.
+        """
+        body = answer.raise_for_status().json()
+        return cls(body["topic"], body["event_id"], body["position"])
 
 
 def check_commands(accepted: Iterable[Accepted], reader: Reader) -> list[Check]:

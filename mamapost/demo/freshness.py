@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from mamapost.demo.commands import Answered
 from mamapost.demo.reader import Reader
 from mamapost.demo.report import Check
 from shared.contracts.registry import SeekerRegistered
@@ -17,15 +18,6 @@ PROBES = 100
 
 WAIT_MS = 10_000
 """Longest freshness wait of one probe, the most that matching allows."""
-
-
-@dataclass(frozen=True, slots=True)
-class AcceptedProbe:
-    """The answer to a probe's command."""
-
-    topic: str
-    event_id: str
-    position: str
 
 
 @dataclass(slots=True)
@@ -52,7 +44,7 @@ async def probe(
     post_id: str,
     new_key: Callable[[int], str],
     on_probe: Callable[[], None],
-) -> tuple[Freshness, list[AcceptedProbe]]:
+) -> tuple[Freshness, list[Answered]]:
     """Change seekers one after the other, and wait each time until rankings show the change.
 
     Returns:
@@ -67,10 +59,8 @@ async def probe(
             json={"commute_km": 5 + number % 20},
             headers={"Idempotency-Key": new_key(number)},
         )
-        changed.raise_for_status()
         answered = time.perf_counter()
-        body = changed.json()
-        answer = AcceptedProbe(body["topic"], body["event_id"], body["position"])
+        answer = Answered.of(changed)
         fresh = await matching.get(
             f"/posts/{post_id}/ranking", params={"after": answer.position, "timeout_ms": str(WAIT_MS), "limit": "10"}
         )

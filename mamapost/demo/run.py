@@ -18,8 +18,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from deploy.local.errors import LocalRunError
 from deploy.local.fleet import SERVICES
-from mamapost.demo.commands import Accepted, check_commands, check_privacy
-from mamapost.demo.freshness import PROBES, AcceptedProbe, Freshness, probe
+from mamapost.demo.bank import play_bank
+from mamapost.demo.commands import Accepted, Answered, check_commands, check_privacy
+from mamapost.demo.freshness import PROBES, Freshness, probe
 from mamapost.demo.rankings import await_all, check_rankings
 from mamapost.demo.reader import Reader
 from mamapost.demo.rebates import check_rebates
@@ -168,15 +169,16 @@ async def _play(scenario: Scenario, local: Running, options: DemoOptions, consol
         if missing:
             console.print(f"[red]{len(missing)} events did not arrive on their topics[/]")
         freshness, probes = await _probe(journal, clients, reader, bars)
-        commands: list[Accepted] = [*journal.accepted, *probes]
+        bank, orders = await play_bank(clients["revenue"], reader)
+        commands: list[Accepted] = [*journal.accepted, *probes, *orders]
         await await_all(clients["matching"], reader)
         bar = bars.add_task("verifying", total=None)
         checks = check_commands(commands, reader)
         rankings, rebates = await asyncio.gather(
             check_rankings(clients["matching"], list(reader.events.values()), datetime.now(UTC)),
-            check_rebates(clients["registry"], clients["revenue"], month_of(scenario.month)),
+            check_rebates(clients["registry"], clients["revenue"], reader, month_of(scenario.month)),
         )
-        checks += rankings + rebates
+        checks += [*rankings, *rebates, bank]
         bars.update(bar, total=1, completed=1, description="verified")
         checks.append(freshness.check)
         checks.append(_as_expected(journal))
@@ -213,7 +215,7 @@ async def _drive(scenario: Scenario, local: Running, killer: Killer | None, bars
 
 async def _probe(
     journal: Journal, clients: dict[str, httpx.AsyncClient], reader: Reader, bars: Progress
-) -> tuple[Freshness, list[AcceptedProbe]]:
+) -> tuple[Freshness, list[Answered]]:
     gone = {envelope.event.entity_id for envelope in reader.of(SeekerWithdrawn)}
     seekers = [id_ for ref, id_ in journal.ids.items() if ref.startswith("seeker:") and id_ not in gone]
     post_id = next(id_ for ref, id_ in journal.ids.items() if ref.startswith("post:"))

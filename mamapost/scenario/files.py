@@ -58,6 +58,7 @@ class _Line(_Strict):
     upload: Annotated[str, Field(pattern=r"^[a-z0-9-]+\.(ndjson|csv)$")] | None = None
     refusal: _Refusal | None = None
     accrues: bool = False
+    suspended: bool = False
 
 
 class _Stage(_Strict):
@@ -178,7 +179,11 @@ def _stage(directory: Path, described: _Stage) -> Stage:
         refusal = None if parsed.refusal is None else Refusal(**parsed.refusal.model_dump())
         if parsed.upload is not None:
             media_type_of(parsed.upload)
-        commands.append(Command(parsed.ref, parsed.path, parsed.body, parsed.upload, refusal, parsed.accrues))
+        commands.append(
+            Command(
+                parsed.ref, parsed.path, parsed.body, parsed.upload, refusal, parsed.accrues, suspended=parsed.suspended
+            )
+        )
     if len(commands) != described.commands:
         raise ScenarioFileError(f"{file}: expected {described.commands} lines, found {len(commands)}")
     if hashlib.sha256(content).hexdigest() != described.sha256:
@@ -241,6 +246,7 @@ Each stage is an NDJSON file, UTF-8, one command a line:
 | `upload` | lines of the same upload stand together and are sent as one body to `path`, at most 1,000 rows |
 | `refusal` | wrong on purpose: the expected problem `code`, a `field` it names, `status` (single commands) |
 | `accrues` | the ledger must get an accrual for this revision of a shift |
+| `suspended` | its community has no agreement yet: it waits in suspense until one is signed |
 
 How to replay it:
 
@@ -257,5 +263,10 @@ How to replay it:
 6. Before a stage with `"awaits": "rebates"`, wait until `GET /ledger/entries` of revenue lists an accrual for the last
    revision of every shift whose last command says `accrues` (and, where only an earlier revision does, the reversal of
    that one). A month is closed by its settlement: what comes later belongs to the next.
-   Before one with `"awaits": "settlements"`, wait until `GET /settlements/{id}/progress` of each says `settled`.
+   Before one with `"awaits": "suspense"`, wait until `GET /ledger/entries?kinds=all` lists the same for the shifts
+   whose last command says `suspended`, as `suspense` and `suspense-reversal`; the stage then signs their agreements.
+   Before one with `"awaits": "settlements"`, wait until `GET /settlements/{id}/progress` of each says `settled`, or
+   `reversed`.
+7. The stage `payout-batches` orders the bank's file (`GET /payout-batches/{id}/file`). What the bank answers is no
+   command of the scenario: play the bank, and post its confirmation to `/cities/{city}/payout-confirmations`.
 """

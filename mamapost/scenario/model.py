@@ -23,7 +23,7 @@ Service = Literal["registry", "training", "revenue"]
 Holder = Literal["desk", "approver"]
 """Whose token a stage is sent with; money is spent by two."""
 
-Awaits = Literal["rebates", "settlements"]
+Awaits = Literal["suspense", "rebates", "settlements"]
 """What must have come to pass before a stage begins; see `Stage.awaits`."""
 
 REF_PATTERN = r"[a-z]+:[0-9]+"
@@ -62,6 +62,7 @@ class Command:
             upload stand together.
         refusal: set if the command is wrong on purpose; all others must be accepted.
         accrues: the ledger must get an accrual for this revision of a shift.
+        suspended: no agreement covers the shift when it is told; it waits in suspense until one is signed.
     """
 
     ref: str
@@ -70,6 +71,7 @@ class Command:
     upload: str | None = None
     refusal: Refusal | None = None
     accrues: bool = False
+    suspended: bool = False
 
     @property
     def makes_entity(self) -> bool:
@@ -84,7 +86,8 @@ class Stage:
     Attributes:
         awaits: `rebates`: before the first command, wait until revenue's ledger holds the accrual of every command so
             far that says `accrues` (of a shift corrected since: the accrual of the last revision, or the reversal of
-            the last one that accrued). `settlements`: wait until every settlement that was ordered is entered.
+            the last one that accrued). `suspense`: the same for those that are `suspended`, in suspense. `settlements`:
+            wait until every settlement that was ordered is entered.
         holder: who sends the commands.
     """
 
@@ -161,4 +164,6 @@ def line_of(command: Command) -> bytes:
             fields["refusal"]["status"] = refusal.status
     if command.accrues:
         fields["accrues"] = True
+    if command.suspended:
+        fields["suspended"] = True
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode() + b"\n"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from mamapost.chaos.evidence import Money, Topics
-from mamapost.demo.rebates import expected_by_shift
+from mamapost.demo.rebates import Owed, owed, posted
 from mamapost.demo.report import Check
 from shared.contracts.registry import ShiftCompleted
 from shared.contracts.revenue import AgreementSigned, RebateAccrued
@@ -22,15 +22,8 @@ class Balance(NamedTuple):
     imbalance_fen_e4: int
 
 
-class _Lines(NamedTuple):
-    """What stands in the ledger: fen × 10 000 by shift, and how often each revision was accrued."""
-
-    amounts: Mapping[str, int]
-    accruals: Mapping[tuple[str, int], int]
-
-
-def expected_of(topics: Topics) -> tuple[dict[str, int], dict[str, int]]:
-    """By shift id: the exact rebate of its last revision, in fen × 10 000, and which revision that is."""
+def expected_of(topics: Topics) -> tuple[Owed, dict[str, int]]:
+    """What each shift's last revision comes to, and by shift id which revision that is."""
     shifts: dict[str, ShiftCompleted] = {}
     agreements: dict[str, Item] = {}
     for _, envelope in topics.events():
@@ -42,31 +35,27 @@ def expected_of(topics: Topics) -> tuple[dict[str, int], dict[str, int]]:
         elif isinstance(event, AgreementSigned):
             agreements[f"{event.agreement_id}:{event.version}"] = event.model_dump(mode="json", exclude_none=True)
     items = [shift.model_dump(mode="json", exclude_none=True) for shift in shifts.values()]
-    expected = expected_by_shift(items, list(agreements.values()))
-    return expected, {shift_id: shift.revision for shift_id, shift in shifts.items()}
+    return owed(items, agreements.values()), {shift_id: shift.revision for shift_id, shift in shifts.items()}
 
 
-def _lines(money: Money) -> _Lines:
-    amounts: defaultdict[str, int] = defaultdict(int)
-    accruals: Counter[tuple[str, int]] = Counter()
-    for entry in money.entries:
-        if entry["kind"] in ("accrual", "reversal"):
-            amounts[entry["shift_id"]] += entry["amount_fen_e4"]
-        if entry["kind"] == "accrual":
-            accruals[entry["shift_id"], entry["revision"]] += 1
-    return _Lines(amounts, accruals)
+def _accruals(money: Money) -> Mapping[tuple[str, int, int], int]:
+    """How often each revision was accrued, by rate: under tiers it has a line for each rate."""
+    accruals = (entry for entry in money.entries if entry["kind"] == "accrual")
+    return Counter((entry["shift_id"], entry["revision"], entry["rate_bp"]) for entry in accruals)
 
 
 def rebates_are_exact(topics: Topics, money: Money) -> Balance:
-    """What the ledger holds for each shift is base × rate of its last revision."""
+    """What the ledger holds for each shift is base × rate of its last revision; under tiers, for each month."""
     check = Check("ledger: each shift's last revision, base × rate")
     expected, _ = expected_of(topics)
-    lines = _lines(money)
+    found = posted(money.entries)
     imbalance = 0
-    for shift_id in expected.keys() | lines.amounts.keys():
-        posted, wanted = lines.amounts.get(shift_id, 0), expected.get(shift_id, 0)
-        check.compare(f"rebate of {shift_id}", posted, wanted)
-        imbalance += abs(posted - wanted)
+    for what, wanted in ((found.flat, expected.flat), (found.tiered, expected.tiered)):
+        for key in what.keys() | wanted.keys():
+            check.compare(f"rebate of {key}", what.get(key, 0), wanted.get(key, 0))
+            imbalance += abs(what.get(key, 0) - wanted.get(key, 0))
+    for shift_id in (found.bases.keys() | expected.bases.keys()) - found.flat.keys() - expected.flat.keys():
+        check.compare(f"base of {shift_id}", found.bases.get(shift_id, 0), expected.bases.get(shift_id, 0))
     return Balance(check, imbalance)
 
 
@@ -87,11 +76,11 @@ def revisions_are_accrued(topics: Topics, money: Money) -> Check:
     """The last revision of each shift that has a rebate stands in the ledger."""
     check = Check("ledger: each last revision is accrued")
     expected, revisions = expected_of(topics)
-    accruals = _lines(money).accruals
-    for shift_id, amount in expected.items():
-        if amount:
+    accrued = {(shift_id, revision) for shift_id, revision, _ in _accruals(money)}
+    for shift_id, base_fen in expected.bases.items():
+        if base_fen:
             check.count += 1
-            if not accruals.get((shift_id, revisions[shift_id])):
+            if (shift_id, revisions[shift_id]) not in accrued:
                 check.fail(f"revision {revisions[shift_id]} of {shift_id} was not accrued")
     return check
 
@@ -99,8 +88,8 @@ def revisions_are_accrued(topics: Topics, money: Money) -> Check:
 def revisions_are_accrued_once(money: Money) -> Check:
     """No revision of a shift stands in the ledger twice."""
     check = Check("ledger: no revision is accrued twice")
-    for (shift_id, revision), times in _lines(money).accruals.items():
-        check.compare(f"accruals of revision {revision} of {shift_id}", times, 1)
+    for (shift_id, revision, rate_bp), times in _accruals(money).items():
+        check.compare(f"accruals of revision {revision} of {shift_id} at {rate_bp} bp", times, 1)
     return check
 
 

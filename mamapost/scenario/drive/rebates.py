@@ -6,7 +6,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from mamapost.scenario.drive.sending import Sender, Undelivered
 
@@ -16,30 +17,54 @@ POLL_S = 0.1
 PAGE_LIMIT = 200
 """What the services allow at most."""
 
+ENTERED = ("settled", "reversed")
+"""States of a settlement that is in the ledger."""
+
 Line = tuple[str, str, int]
 """Kind of a ledger entry, shift id, revision."""
+
+
+class Told(NamedTuple):
+    """What a command said of a revision of a shift; see `Command`."""
+
+    accrues: bool
+    suspended: bool
 
 
 class Rebates:
     """Which lines the ledger will hold, by what was accepted so far."""
 
     def __init__(self) -> None:
-        self._revisions: defaultdict[str, dict[int, bool]] = defaultdict(dict)
+        self._revisions: defaultdict[str, dict[int, Told]] = defaultdict(dict)
 
-    def add(self, shift_id: str, revision: int, *, accrues: bool) -> None:
+    def add(self, shift_id: str, revision: int, told: Told) -> None:
         """A revision of a shift was accepted."""
-        self._revisions[shift_id][revision] = accrues
+        self._revisions[shift_id][revision] = told
 
     def lines(self) -> set[Line]:
-        """The last line of each shift that has one: the accrual of its last revision, or the reversal of the last that
-        accrued."""
-        wanted: set[Line] = set()
-        for shift_id, accrues in self._revisions.items():
-            accrued = max((revision for revision, does in accrues.items() if does), default=None)
+        """The last line of each shift that has one when all agreements are signed: the accrual of its last revision, or
+        the reversal of the last that accrued."""
+        return {
+            ("accrual" if is_last else "reversal", shift_id, accrued)
+            for shift_id, accrued, is_last, is_suspended in self._accrued()
+            if is_last or not is_suspended
+        }
+
+    def held(self) -> set[Line]:
+        """The last line in suspense of each shift that came before its agreement."""
+        return {
+            ("suspense" if is_last else "suspense-reversal", shift_id, accrued)
+            for shift_id, accrued, is_last, is_suspended in self._accrued()
+            if is_suspended
+        }
+
+    def _accrued(self) -> Iterator[tuple[str, int, bool, bool]]:
+        """Of each shift the last revision that accrues, whether it is the last one, and whether that is suspended."""
+        for shift_id, told in self._revisions.items():
+            accrued = max((revision for revision, one in told.items() if one.accrues), default=None)
             if accrued is not None:
-                kind = "accrual" if accrued == max(accrues) else "reversal"
-                wanted.add((kind, shift_id, accrued))
-        return wanted
+                last = max(told)
+                yield shift_id, accrued, accrued == last, told[last].suspended
 
 
 async def await_lines(sender: Sender, wanted: set[Line], timeout_s: float) -> None:
@@ -52,7 +77,7 @@ async def await_lines(sender: Sender, wanted: set[Line], timeout_s: float) -> No
         Undelivered: no further line came for so long, or revenue did not answer.
     """
     missing = set(wanted)
-    query = {"kinds": "rebates", "limit": str(PAGE_LIMIT)}
+    query = {"kinds": "all", "limit": str(PAGE_LIMIT)}
     until = time.monotonic() + timeout_s
     while missing:
         answer = await sender.get("/ledger/entries", query)
@@ -60,7 +85,7 @@ async def await_lines(sender: Sender, wanted: set[Line], timeout_s: float) -> No
         if answer.status != 200 or not isinstance(items, list):
             raise Undelivered("revenue", "GET /ledger/entries", f"{answer.status} {answer.code}", timeout_s)
         before = len(missing)
-        missing -= {(item["kind"], item["shift_id"], item["revision"]) for item in items}
+        missing -= {(item["kind"], item["shift_id"], item["revision"]) for item in items if "shift_id" in item}
         following = answer.document.get("next")
         if len(missing) < before or following:
             until = time.monotonic() + timeout_s
@@ -85,7 +110,7 @@ async def await_settlements(sender: Sender, settlement_ids: Sequence[str], timeo
         until = time.monotonic() + timeout_s
         while (answer := await sender.get(f"/settlements/{settlement_id}/progress", {})).document.get(
             "state"
-        ) != "settled":
+        ) not in ENTERED:
             if answer.status != 200 or time.monotonic() > until:
                 raise Undelivered(
                     "revenue", f"the settlement {settlement_id}", f"{answer.status} {answer.document}", timeout_s

@@ -13,7 +13,7 @@ import httpx
 import orjson
 
 from mamapost.scenario.drive.journal import Accepted, Journal, Refused, StageReport
-from mamapost.scenario.drive.rebates import Rebates, await_lines, await_settlements
+from mamapost.scenario.drive.rebates import Rebates, Told, await_lines, await_settlements
 from mamapost.scenario.drive.sending import DEADLINE_S, TIMEOUT, Answer, Lanes, Sender, Undelivered, fields_of
 from mamapost.scenario.model import Command, Refusal, Scenario, Stage
 from mamapost.scenario.references import Unresolved, resolve, resolve_path
@@ -81,7 +81,9 @@ async def drive(
             filled.stages[stage.name] = report
             sender = Sender(stage.service, lanes[stage.service, stage.holder], deadline_s, _counting(report))
             started = time.monotonic()
-            if stage.awaits == "rebates":
+            if stage.awaits == "suspense":
+                await await_lines(sender, rebates.held(), deadline_s)
+            elif stage.awaits == "rebates":
                 await await_lines(sender, rebates.lines(), deadline_s)
             elif stage.awaits == "settlements":
                 await await_settlements(sender, _settlements(filled), deadline_s)
@@ -231,7 +233,7 @@ class _Play:
         )
         self._journal.accept(entry, makes_entity=command.makes_entity)
         if entry.topic == "shift-completed":
-            self._rebates.add(entry.id, entry.version, accrues=command.accrues)
+            self._rebates.add(entry.id, entry.version, Told(command.accrues, command.suspended))
         if command.refusal is not None:
             self._journal.mismatch(self._stage.name, command.ref, _words(command.refusal), "accepted")
 

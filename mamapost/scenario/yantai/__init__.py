@@ -6,13 +6,15 @@ Pure and deterministic: the same seed, scale and month give the same bytes on ev
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 
 from mamapost.scenario.dice import Dice
 from mamapost.scenario.model import ROWS_MAX, Command, Scenario, Stage
-from mamapost.scenario.yantai import changes, money, refusals, training, work
+from mamapost.scenario.yantai import changes, gifts, money, refusals, training, work
 from mamapost.scenario.yantai.cast import Placing
+from mamapost.scenario.yantai.facts import CITY
 from mamapost.scenario.yantai.places import communities, employers
 from mamapost.scenario.yantai.placing import end_some, placings
 from mamapost.scenario.yantai.posts import posts
@@ -58,7 +60,6 @@ class _Yantai:
         self.employers = employers(dice("employers"), scale, self.stations)
         self.women = women(dice("women"), scale, month, until)
         self.posts = posts(dice("posts"), scale, self.employers, until)
-        self.agreements = money.agreements(dice("agreements"), month, self.posts)
         self.courses = training.courses(dice("courses"), scale, month, until, self.stations)
         self.enrolments = training.enrolments(dice("enrolments"), scale, month, self.courses, self.women)
         self.placings = self._place(dice("placements"))
@@ -66,12 +67,29 @@ class _Yantai:
         self.shifts = work.shifts(dice("shifts"), month, self.placings)
         self.corrected, self.corrected_again = work.corrections(dice("corrections"), self.shifts)
         self._after_the_month(dice("changes"), until)
-        self.rebates = money.Rebates(self.agreements)
-        stands = work.latest(self.shifts, self.corrected, self.corrected_again)
-        self.sums = self.rebates.by_pair(stands)
-        self.funds = money.funds(self.sums)
-        self.spendings = money.spendings(dice("spendings"), self.funds)
+        self._settle_up(dice)
         self.bad = refusals.Refusals()
+
+    def _settle_up(self, dice: Callable[[str], Dice]) -> None:
+        self.agreements = money.agreements(dice("agreements"), self.month, self.posts, work.pairs(self.shifts))
+        self.rebates = money.Rebates(self.agreements)
+        first = work.latest(self.shifts, self.corrected, self.corrected_again)
+        self.pairs = list(self.rebates.by_pair(first))
+        self.reversed = money.reversed_pairs(dice("reversals"), self.pairs)
+        corrected = {one.shift.ref for one in self.corrected}
+        untouched = [shift for shift in self.shifts if shift.ref not in corrected]
+        self.corrected_late = work.late_corrections(
+            dice("late-corrections"), untouched, self.reversed, money.LATE_CORRECTIONS
+        )
+        self.sums = self.rebates.by_pair(work.latest(first, self.corrected_late))
+        self.gifts = gifts.sources(dice("gifts"), self.month, self.pairs)
+        self.funds = money.funds(self.sums)
+        for community, amount in gifts.granted(self.gifts).items():
+            self.funds[community] += amount
+        self.spendings = money.spendings(dice("spendings"), self.funds)
+        self.declined = money.declined(
+            dice("declined"), [f"spending:{number}" for number in range(1, len(self.spendings) + 1)]
+        )
 
     def _place(self, dice: Dice) -> list[Placing]:
         certified = {enrolment.woman.ref for enrolment in self.enrolments if enrolment.certificate}
@@ -110,9 +128,7 @@ class _Yantai:
         yield _stage("posts", _uploads("posts", _mixed(rows, bad), last_form="ndjson"))
 
     def _hire(self) -> Iterator[Stage]:
-        signed = [Command(one.ref, "/agreements", one.body) for one in self.agreements]
-        yield Stage("agreements", "revenue", tuple(signed))
-        yield Stage("bad-agreements", "revenue", tuple(refusals.agreement_singles(self.bad, self.agreements)))
+        yield Stage("agreements", "revenue", self._signed(late=False))
         yield Stage("courses", "training", tuple(Command(one.ref, "/courses", one.body) for one in self.courses))
         taken = self.enrolments
         yield Stage(
@@ -136,6 +152,9 @@ class _Yantai:
         yield Stage("bad-training", "training", tuple(refusals.training_singles(self.bad, self.courses, taken)))
         yield _stage("placements", [Command(one.ref, "/placements", one.body) for one in self.placings])
 
+    def _signed(self, *, late: bool) -> tuple[Command, ...]:
+        return tuple(Command(one.ref, "/agreements", one.body) for one in self.agreements if one.late is late)
+
     def _work(self) -> Iterator[Stage]:
         yield _stage("shifts", self._shift_uploads())
         yield _stage("corrections", [self._correction(one) for one in self.corrected])
@@ -157,8 +176,9 @@ class _Yantai:
         rows: defaultdict[str, list[Command]] = defaultdict(list)
         for shift in self.shifts:
             body = {"placement_id": f"@{shift.placing.ref}", **shift.body()}
-            accrues = self.rebates.accrued_e4(shift) > 0
-            rows[shift.placing.post.employer.ref].append(Command(shift.ref, "/shifts/bulk", body, accrues=accrues))
+            accrues, suspended = self._awaited(shift)
+            command = Command(shift.ref, "/shifts/bulk", body, accrues=accrues, suspended=suspended)
+            rows[shift.placing.post.employer.ref].append(command)
         for shift, command in refusals.shift_rows(self.bad, self.shifts):
             rows[shift.placing.post.employer.ref].append(command)
         return [
@@ -167,13 +187,20 @@ class _Yantai:
             for command in _uploads(f"shifts-{employer.ref.replace(':', '-')}", rows[employer.ref])
         ]
 
-    def _correction(self, correction: Correction) -> Command:
+    def _awaited(self, shift: Shift) -> tuple[bool, bool]:
+        """Whether a shift accrues, and whether it waits in suspense for that."""
+        agreement = self.rebates.agreement_of(shift)
+        return self.rebates.base_fen(shift) > 0, agreement is not None and agreement.late
+
+    def _correction(self, correction: Correction, *, after_signing: bool = False) -> Command:
         shift: Shift = correction.shift
+        accrues, suspended = self._awaited(shift)
         return Command(
             f"{shift.ref}/correct-{correction.revision}",
             f"/shifts/@{shift.ref}/correct",
             {"revision": correction.revision, **shift.body()},
-            accrues=self.rebates.accrued_e4(shift) > 0,
+            accrues=accrues,
+            suspended=suspended and not after_signing,
         )
 
     def _change(self) -> Iterator[Stage]:
@@ -211,24 +238,62 @@ class _Yantai:
         yield _stage("bad-registry", refusals.registry_singles(self.bad, after))
 
     def _settle(self) -> Iterator[Stage]:
-        pairs = list(self.sums)
-        settled = [
-            Command(f"settlement:{number}", "/settlements", money.settlement(pair, self.month))
-            for number, pair in enumerate(pairs, 1)
+        yield Stage("late-agreements", "revenue", self._signed(late=True), awaits="suspense")
+        yield Stage("bad-agreements", "revenue", tuple(refusals.agreement_singles(self.bad, self.agreements)))
+        first = {pair: f"settlement:{number}" for number, pair in enumerate(self.pairs, 1)}
+        yield Stage("settlements", "revenue", self._settlements(first), awaits="rebates")
+        reason = {"reason": "the list of shifts was wrong"}
+        undone = [
+            Command(f"{first[pair]}/reverse", f"/settlements/@{first[pair]}/reverse", reason) for pair in self.reversed
         ]
-        yield Stage("settlements", "revenue", tuple(settled), awaits="rebates")
+        yield Stage("reversed-settlements", "revenue", tuple(undone), awaits="settlements")
+        yield _stage("late-corrections", [self._correction(one, after_signing=True) for one in self.corrected_late])
+        again = {pair: f"settlement:{len(first) + number}" for number, pair in enumerate(self.reversed, 1)}
+        yield Stage("settlements-again", "revenue", self._settlements(again), awaits="rebates")
+        yield from self._give()
+        yield from self._spend()
+        batch = [Command("batch:1", "/payout-batches", {"city": CITY})] if self.pairs else []
+        yield Stage("payout-batches", "revenue", tuple(batch))
+        outsider = next((one for one in self.communities if not one.pilot), None)
+        bad = [
+            *refusals.settlement_singles(self.bad, self.pairs, outsider, self.funds, self.month),
+            *refusals.undone_singles(self.bad, [first[pair] for pair in self.reversed], sorted(self.declined)),
+            *refusals.gift_singles(self.bad, self.gifts),
+            *refusals.payout_singles(self.bad, batch),
+        ]
+        yield Stage("bad-settlements", "revenue", tuple(bad))
+
+    def _settlements(self, refs: Mapping[work.Pair, str]) -> tuple[Command, ...]:
+        return tuple(Command(ref, "/settlements", money.settlement(pair, self.month)) for pair, ref in refs.items())
+
+    def _give(self) -> Iterator[Stage]:
+        """Money beside the rebates."""
+        opened = [Command(one.ref, "/funding-sources", one.body) for one in self.gifts]
+        yield Stage("funding-sources", "revenue", tuple(opened))
+        given = [
+            Command(gift.ref, f"/funding-sources/@{one.ref}/grants", gift.body)
+            for one in self.gifts
+            for gift in one.gifts
+        ]
+        yield Stage("grants", "revenue", tuple(given))
+
+    def _spend(self) -> Iterator[Stage]:
         asked = [
             Command(f"spending:{number}", f"/communities/@{community}/spending-requests", body)
             for number, (community, body) in enumerate(self.spendings, 1)
         ]
         yield Stage("spending-requests", "revenue", tuple(asked), awaits="settlements")
         approved = [
-            Command(f"{command.ref}/approve", f"/spending-requests/@{command.ref}/approve", {}) for command in asked
+            Command(f"{ref}/approve", f"/spending-requests/@{ref}/approve", {})
+            for ref in (command.ref for command in asked)
+            if ref not in self.declined
         ]
         yield Stage("spendings", "revenue", tuple(approved), holder="approver")
-        outsider = next((one for one in self.communities if not one.pilot), None)
-        bad = refusals.settlement_singles(self.bad, pairs, outsider, self.funds, self.month)
-        yield Stage("bad-settlements", "revenue", tuple(bad))
+        refused = [
+            Command(f"{ref}/decline", f"/spending-requests/@{ref}/decline", {"reason": "another fund pays for it"})
+            for ref in sorted(self.declined)
+        ]
+        yield Stage("declined-spendings", "revenue", tuple(refused), holder="approver")
 
 
 def _certificates(taken: Sequence[training.Enrolment]) -> Iterator[Command]:
@@ -269,13 +334,9 @@ def _uploads(name: str, rows: Sequence[Command], last_form: str | None = None) -
     number = max(-(-len(rows) // ROWS_MAX), 2 if last_form else 1)
     size = -(-len(rows) // number)
     return [
-        Command(
-            row.ref,
-            row.path,
-            row.body,
+        replace(
+            row,
             upload=f"{name}-{index // size + 1}.{last_form if last_form and index // size + 1 == number else 'ndjson'}",
-            refusal=row.refusal,
-            accrues=row.accrues,
         )
         for index, row in enumerate(rows)
     ]

@@ -1,4 +1,4 @@
-"""Agreements of the pilot communities, settlements of the month, and what the funds pay for."""
+"""Agreements of the pilot communities, settlements of the month, what the funds pay for, and what others give."""
 
 from __future__ import annotations
 
@@ -12,16 +12,30 @@ from typing import Literal
 from mamapost.scenario.dice import Dice
 from mamapost.scenario.model import Body
 from mamapost.scenario.yantai.cast import Community, Employer, Post
-from mamapost.scenario.yantai.work import Shift
+from mamapost.scenario.yantai.work import Pair, Shift
 from shared.kernel.clock import month_of
 from shared.kernel.money import RATE_BP_MAX, RATE_BP_MIN, settle_e4
 
 Base = Literal["wages", "output"]
-Pair = tuple[str, str]
-"""Refs of employer and community."""
+Tiers = tuple[tuple[int, int], ...]
 
 RENEWED_PERCENT = 5
 """Pairs whose agreement was renewed at another rate in the middle of the month."""
+
+TIERED_PERCENT = 8
+"""Pairs that agreed on marginal rates: the more a month brings, the higher the rate of what comes on top."""
+
+LATE_PERCENT = 3
+"""Pairs that signed only after the month: until then their shifts wait in suspense."""
+
+REVERSED_PERCENT = 3
+"""Settlements that are reversed, since a list of shifts was wrong, and made anew after its correction."""
+
+LATE_CORRECTIONS = 2
+"""Shifts of such a list that are corrected then."""
+
+DECLINED_PERCENT = 8
+"""Spending requests that the second person declines."""
 
 SPENT_PERCENT_MOST = 70
 """How much of a fund is spent at most; the rest is kept."""
@@ -39,27 +53,49 @@ PURPOSES: tuple[tuple[str, str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """One version; its days do not overlap with those of another of the same pair."""
+    """One version; its days do not overlap with those of another of the same pair.
+
+    Attributes:
+        rate_bp: with tiers, of the first part of a month's base.
+        tiers: from which amount on (fen) which rate holds, ascending.
+        late: signed after the month.
+    """
 
     ref: str
     pair: Pair
     community: Community
     base: Base
     rate_bp: int
+    tiers: Tiers
     valid_from: date
     valid_until: date | None
+    late: bool
     body: Body
 
+    def rebate_e4(self, base_fen: int) -> int:
+        """Rebate of a month's base in fen × 10 000: each part at its own rate."""
+        starts = (0, *(start for start, _ in self.tiers))
+        rates = (self.rate_bp, *(rate for _, rate in self.tiers))
+        parts = zip(starts, (*starts[1:], base_fen), rates, strict=True)
+        return sum(max(min(end, base_fen) - start, 0) * rate for start, end, rate in parts)
 
-def agreements(dice: Dice, month: date, posts: Sequence[Post]) -> list[Agreement]:
-    """One for each employer that has posts at the station of a pilot community; a few were renewed in mid-month."""
+
+def agreements(dice: Dice, month: date, posts: Sequence[Post], worked: Sequence[Pair]) -> list[Agreement]:
+    """One for each employer that has posts at the station of a pilot community; a few were renewed in mid-month, a few
+    have tiers, a few were signed late.
+
+    Args:
+        worked: pairs with shifts, so that there is one of each kind whose terms matter.
+    """
     pairs: dict[Pair, tuple[Employer, Community]] = {}
     for post in posts:
         community = post.community
         if community is not None and community.pilot:
             pairs.setdefault((post.employer.ref, community.ref), (post.employer, community))
+    of_pilots = [pair for pair in worked if pair in pairs]
+    surely_late, surely_tiered = of_pilots[:1], of_pilots[1:2] or of_pilots
     found: list[Agreement] = []
-    for index, (employer, community) in enumerate(pairs.values()):
+    for index, (pair, (employer, community)) in enumerate(pairs.items()):
         base: Base = "output" if employer.reports_output else "wages"
         since = dice.pick((month, month.replace(month=1, day=1), month - timedelta(days=dice.between(10, 200))))
         until = dice.pick((None, date(month.year + 1, 12, 31)))
@@ -67,21 +103,34 @@ def agreements(dice: Dice, month: date, posts: Sequence[Post]) -> list[Agreement
         if index == 0 or dice.chance(RENEWED_PERCENT):
             renewed = month + timedelta(days=dice.between(9, 19))
             terms = [(since, renewed - timedelta(days=1)), (renewed, until)]
+        late = pair in surely_late or dice.chance(LATE_PERCENT)
+        tiered = pair in surely_tiered or dice.chance(TIERED_PERCENT)
         for valid_from, valid_until in terms:
-            rate = dice.between(RATE_BP_MIN // 25, RATE_BP_MAX // 25) * 25
-            found.append(_agreement(len(found) + 1, employer, community, base, rate, valid_from, valid_until))
+            rate, *tiers = _rates(dice) if tiered else [(0, dice.between(RATE_BP_MIN // 25, RATE_BP_MAX // 25) * 25)]
+            ref = f"agreement:{len(found) + 1}"
+            body = _body(employer, community, base, rate[1], tiers, valid_from, valid_until)
+            found.append(
+                Agreement(ref, pair, community, base, rate[1], tuple(tiers), valid_from, valid_until, late, body)
+            )
     return found
 
 
-def _agreement(
-    number: int,
+def _rates(dice: Dice) -> list[tuple[int, int]]:
+    """Three rates, each above the one before, with where they begin; a woman's month alone passes the first limit."""
+    limits = (0, dice.between(800, 1_500) * 100, dice.between(4_000, 9_000) * 100)
+    first = dice.between(RATE_BP_MIN // 25, 28)
+    return [(limit, (first + 8 * number) * 25) for number, limit in enumerate(limits)]
+
+
+def _body(
     employer: Employer,
     community: Community,
     base: Base,
     rate_bp: int,
+    tiers: Sequence[tuple[int, int]],
     valid_from: date,
     valid_until: date | None,
-) -> Agreement:
+) -> Body:
     body: Body = {
         "employer_id": f"@{employer.ref}",
         "community_id": f"@{community.ref}",
@@ -94,10 +143,11 @@ def _agreement(
             "community": community.body["name"],
         },
     }
+    if tiers:
+        body["tiers"] = [{"from_fen": from_fen, "rate_bp": rate} for from_fen, rate in tiers]
     if valid_until is not None:
         body["valid_until"] = valid_until.isoformat()
-    pair = (employer.ref, community.ref)
-    return Agreement(f"agreement:{number}", pair, community, base, rate_bp, valid_from, valid_until, body)
+    return body
 
 
 class Rebates:
@@ -108,20 +158,18 @@ class Rebates:
         for agreement in signed:
             self._of_pair[agreement.pair].append(agreement)
 
-    def accrued_e4(self, shift: Shift) -> int:
-        """Rebate of a shift in fen × 10 000; 0 if nothing is owed."""
-        agreement = self._agreement(shift)
+    def base_fen(self, shift: Shift) -> int:
+        """What the rate is taken of, in fen; 0 if nothing is owed."""
+        agreement = self.agreement_of(shift)
         if agreement is None:
             return 0
         wage = shift.wage_fen
         output = wage if shift.output_fen is None else shift.output_fen
-        return (wage if agreement.base == "wages" else output) * agreement.rate_bp
+        return wage if agreement.base == "wages" else output
 
-    def _agreement(self, shift: Shift) -> Agreement | None:
-        community = shift.placing.post.community
-        if community is None:
-            return None
-        for agreement in self._of_pair.get((shift.placing.post.employer.ref, community.ref), ()):
+    def agreement_of(self, shift: Shift) -> Agreement | None:
+        """The version that covers a shift."""
+        for agreement in self._of_pair.get(shift.pair, ()) if shift.pair is not None else ():
             if agreement.valid_from <= shift.day and (
                 agreement.valid_until is None or shift.day <= agreement.valid_until
             ):
@@ -130,12 +178,16 @@ class Rebates:
 
     def by_pair(self, stands: Sequence[Shift]) -> dict[Pair, int]:
         """Rebates of shifts as they stand, by pair, in fen × 10 000; pairs without any are left out."""
-        sums: defaultdict[Pair, int] = defaultdict(int)
+        bases: defaultdict[str, int] = defaultdict(int)
+        agreements: dict[str, Agreement] = {}
         for shift in stands:
-            community = shift.placing.post.community
-            amount = self.accrued_e4(shift)
-            if amount and community is not None:
-                sums[shift.placing.post.employer.ref, community.ref] += amount
+            agreement, base_fen = self.agreement_of(shift), self.base_fen(shift)
+            if agreement is not None and base_fen:
+                agreements[agreement.ref] = agreement
+                bases[agreement.ref] += base_fen
+        sums: defaultdict[Pair, int] = defaultdict(int)
+        for ref, agreement in agreements.items():
+            sums[agreement.pair] += agreement.rebate_e4(bases[ref])
         return dict(sums)
 
 
@@ -149,6 +201,16 @@ def funds(sums: dict[Pair, int]) -> dict[str, int]:
     for (_, community), sum_e4 in sums.items():
         found[community] += settle_e4(sum_e4)[0]
     return dict(found)
+
+
+def reversed_pairs(dice: Dice, pairs: Sequence[Pair]) -> list[Pair]:
+    """Whose settlement is reversed: the last one, and a few others."""
+    return [pair for pair in pairs[:-1] if dice.chance(REVERSED_PERCENT)] + list(pairs[-1:])
+
+
+def declined(dice: Dice, refs: Sequence[str]) -> set[str]:
+    """Requests that the second person declines: the last one unless it is the only one, and a few others."""
+    return {ref for ref in refs[1:-1] if dice.chance(DECLINED_PERCENT)} | set(refs[1:][-1:])
 
 
 def spendings(dice: Dice, funds_fen: dict[str, int]) -> list[tuple[str, Body]]:

@@ -13,6 +13,9 @@ from mamapost.scenario.yantai.cast import Placing, civil
 from shared.kernel.clock import end_of_month
 from shared.kernel.money import hourly_wage_fen
 
+Pair = tuple[str, str]
+"""Refs of employer and community."""
+
 Verdict = Literal["attended", "left-early", "no-show"]
 
 LEAVE_PERCENT = 5
@@ -43,6 +46,12 @@ class Shift:
     verdict: Verdict
     pieces: tuple[int, int] | None
     output_fen: int | None
+
+    @property
+    def pair(self) -> Pair | None:
+        """Refs of the employer and of the community that lends the room, if one does."""
+        post = self.placing.post
+        return None if post.community is None else (post.employer.ref, post.community.ref)
 
     @property
     def wage_fen(self) -> int:
@@ -120,12 +129,28 @@ class Correction:
     shift: Shift
 
 
+def pairs(recorded: Sequence[Shift]) -> list[Pair]:
+    """Employers and communities with shifts that were worked."""
+    worked = dict.fromkeys(shift.pair for shift in recorded if shift.verdict != "no-show")
+    return [pair for pair in worked if pair is not None]
+
+
 def corrections(dice: Dice, recorded: Sequence[Shift]) -> tuple[list[Correction], list[Correction]]:
     """First and second corrections; the second are of shifts among the first."""
     chosen = [shift for shift in recorded if dice.below(1_000) < CORRECTED_PER_THOUSAND] or list(recorded[:2])
     first = [Correction(1, _corrected(dice, shift)) for shift in chosen]
     again = [one for one in first if dice.chance(CORRECTED_TWICE_PERCENT)] or first[:1]
     return first, [Correction(2, _corrected(dice, one.shift)) for one in again]
+
+
+def late_corrections(dice: Dice, recorded: Sequence[Shift], pairs: Sequence[Pair], each: int) -> list[Correction]:
+    """First corrections of some shifts of each pair, told after its month was settled."""
+    worked = [shift for shift in recorded if shift.verdict != "no-show"]
+    found: list[Correction] = []
+    for pair in pairs:
+        of_pair = [shift for shift in worked if shift.pair == pair]
+        found += [Correction(1, _corrected(dice, shift)) for shift in dice.sample(of_pair, each)]
+    return found
 
 
 def _corrected(dice: Dice, shift: Shift) -> Shift:

@@ -11,7 +11,7 @@ import pytest
 
 from mamapost.demo.commands import check_commands, check_privacy
 from mamapost.demo.reader import Reader
-from mamapost.demo.rebates import _ledger, _wages, expected_by_shift
+from mamapost.demo.rebates import _ledger, _suspense, _tiers, _wages, owed, posted
 from mamapost.demo.report import Check, percentiles
 from shared.contracts.envelope import Envelope
 from shared.contracts.position import Position
@@ -126,16 +126,66 @@ AGREEMENT = {
 
 
 def test_a_rebate_is_base_times_rate_on_the_civil_day() -> None:
-    assert expected_by_shift([SHIFT], [AGREEMENT]) == {"sft-1": 5732 * 750}
-    assert expected_by_shift([SHIFT], [{**AGREEMENT, "base": "output"}]) == {"sft-1": 9000 * 750}
-    assert expected_by_shift([SHIFT], [{**AGREEMENT, "valid_from": "2026-11-02"}]) == {}
-    assert expected_by_shift([SHIFT], [{**AGREEMENT, "valid_until": date(2026, 10, 31).isoformat()}]) == {}
+    assert owed([SHIFT], [AGREEMENT]).flat == {"sft-1": 5732 * 750}
+    assert owed([SHIFT], [{**AGREEMENT, "base": "output"}]).flat == {"sft-1": 9000 * 750}
+    assert owed([SHIFT], [{**AGREEMENT, "valid_from": "2026-11-02"}]).flat == {}
+    assert owed([SHIFT], [{**AGREEMENT, "valid_until": date(2026, 10, 31).isoformat()}]).flat == {}
 
 
 @pytest.mark.parametrize("amounts", [[], [5732 * 750 + 1], [5732 * 750, 5732 * 750]])
 def test_a_missing_wrong_or_doubled_accrual_is_found(amounts: list[int]) -> None:
-    entries = [{"kind": "accrual", "shift_id": "sft-1", "amount_fen_e4": amount} for amount in amounts]
-    assert not _ledger([SHIFT], [AGREEMENT], entries).ok
+    lines = [line(amount_fen_e4=amount) for amount in amounts]
+    assert not _ledger(owed([SHIFT], [AGREEMENT]), posted(lines)).ok
+
+
+def line(**given: Any) -> dict[str, Any]:
+    """An accrual of the shift."""
+    return {"kind": "accrual", "shift_id": "sft-1", "base_fen": 5732, "agreement_id": "agr-1"} | given
+
+
+TIERED = {**AGREEMENT, "agreement_id": "agr-1", "tiers": [{"from_fen": 5000, "rate_bp": 900}]}
+BELOW = line(worked_month="2026-11", before_fen=0, base_fen=5000, amount_fen_e4=5000 * 750)
+ABOVE = line(worked_month="2026-11", before_fen=5000, base_fen=732, amount_fen_e4=732 * 900)
+
+
+def test_under_tiers_a_month_has_marginal_rates() -> None:
+    expected = owed([SHIFT], [TIERED])
+    assert expected.flat == {}
+    assert expected.tiered == {"agr-1 in 2026-11": 5000 * 750 + 732 * 900}
+    assert _tiers(expected, posted([BELOW, ABOVE])).ok
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [[BELOW], [BELOW, ABOVE, ABOVE], [{**BELOW, "shift_id": "sft-2"}, ABOVE], [BELOW, {**ABOVE, "amount_fen_e4": 1}]],
+)
+def test_what_tiers_do_not_come_to_is_found(lines: list[dict[str, Any]]) -> None:
+    assert not _tiers(owed([SHIFT], [TIERED]), posted(lines)).ok
+
+
+HELD = line(kind="suspense", amount_fen_e4=5732 * 500)
+LEFT = line(kind="suspense-reversal", amount_fen_e4=-5732 * 500)
+OTHER = {**SHIFT, "shift_id": "sft-2", "community_id": "com-2"}
+STILL = {**HELD, "shift_id": "sft-2"}
+
+
+@pytest.mark.parametrize(
+    ("entries", "waiting", "holds"),
+    [
+        ([HELD, LEFT, STILL], ["sft-2"], True),
+        ([HELD, STILL], ["sft-2"], False),
+        ([HELD, LEFT, STILL], [], False),
+        ([HELD, LEFT, STILL], ["sft-1", "sft-2"], False),
+        ([HELD, LEFT], ["sft-2"], False),
+        ([HELD, LEFT, {**STILL, "amount_fen_e4": 1}], ["sft-2"], False),
+        ([STILL], ["sft-2"], False),
+    ],
+)
+def test_who_has_an_agreement_left_suspense_and_nobody_else(
+    entries: list[dict[str, Any]], waiting: list[str], holds: bool
+) -> None:
+    listed = [{"shift_id": shift_id} for shift_id in waiting]
+    assert _suspense([SHIFT, OTHER], owed([SHIFT, OTHER], [AGREEMENT]), entries, listed).ok is holds
 
 
 def test_a_changed_wage_is_found() -> None:

@@ -8,6 +8,9 @@ from typing import Any
 import httpx
 
 from mamapost.demo.offline import check_offline
+from mamapost.demo.reader import Reader
+from tests.unit.demo.test_checks import read
+from tests.unit.demo.told import granted, spent
 from tests.unit.examples.test_verify_statement import Written, two_months
 from tests.unit.revenue.given import COMMUNITIES
 
@@ -21,9 +24,14 @@ def amount_fen(written: Written) -> int:
 class Revenue:
     """Answers with statements and a fund, as they are given."""
 
-    def __init__(self, statements: dict[str, bytes], income_fen: int, spent_fen: int) -> None:
+    def __init__(self, statements: dict[str, bytes], income_fen: int, spent_fen: int, granted_fen: int = 0) -> None:
         self.statements = statements
-        self.fund = {"income_fen": income_fen, "spent_fen": spent_fen, "balance_fen": income_fen - spent_fen}
+        self.fund = {
+            "income_fen": income_fen,
+            "granted_fen": granted_fen,
+            "spent_fen": spent_fen,
+            "balance_fen": income_fen + granted_fen - spent_fen,
+        }
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         parts = request.url.path.split("/")
@@ -45,10 +53,14 @@ def settlements(written: list[Written]) -> list[dict[str, Any]]:
     ]
 
 
-async def checked(told: list[dict[str, Any]], revenue: Revenue) -> list[bool]:
+async def checked(
+    told: list[dict[str, Any]],
+    revenue: Revenue,
+    topics: Reader = read(spent(100)),  # noqa: B008 - only read
+) -> list[bool]:
     transport = httpx.MockTransport(revenue.answer)
     async with httpx.AsyncClient(transport=transport, base_url="http://revenue") as http:
-        return [check.ok for check in await check_offline(http, told)]
+        return [check.ok for check in await check_offline(http, told, topics)]
 
 
 async def test_what_is_right_passes_and_what_is_wrong_is_seen() -> None:
@@ -58,7 +70,10 @@ async def test_what_is_right_passes_and_what_is_wrong_is_seen() -> None:
     total = sum(amount_fen(one) for one in written)
     assert await checked(told, Revenue(right, total, 100)) == [True, True]
     assert await checked(told, Revenue(right, total + 1, 100)) == [True, False]
-    assert await checked(told, Revenue(right, total, total + 1)) == [True, False]
+    assert await checked(told, Revenue(right, total, 99)) == [True, False]
+    assert await checked(told, Revenue(right, total, total + 1), read(spent(total + 1))) == [True, False]
+    assert await checked(told, Revenue(right, total, 0, 7), read(granted(7))) == [True, True]
+    assert await checked(told, Revenue(right, total, 0, 7), read(granted(8))) == [True, False]
     wrong = {**right, "stl-0": right["stl-0"].replace(b",6002,", b",6003,")}
     assert await checked(told, Revenue(wrong, total, 100)) == [False, False]
     assert await checked(
@@ -70,5 +85,16 @@ async def test_what_is_right_passes_and_what_is_wrong_is_seen() -> None:
     ]
 
 
+async def test_a_reversed_statement_is_verified_by_itself_and_is_no_income() -> None:
+    first, second = settlements(written := await two_months())
+    right = {f"stl-{number}": one.content for number, one in enumerate(written)}
+    undone = {**second, "reversed_at": "2026-05-02T01:00:00Z"}
+    income = first["amount_fen"]
+    assert await checked([first, undone], Revenue(right, income, 100)) == [True, True]
+    assert await checked([first, undone], Revenue(right, income + second["amount_fen"], 100)) == [True, False]
+    wrong = {**right, "stl-1": right["stl-0"]}
+    assert await checked([first, undone], Revenue(wrong, income, 100)) == [False, True]
+
+
 async def test_nothing_to_verify_is_no_proof() -> None:
-    assert await checked([], Revenue({}, 0, 0)) == [False, False]
+    assert await checked([], Revenue({}, 0, 0), read()) == [False, False]

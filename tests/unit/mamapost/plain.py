@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -64,7 +64,8 @@ class Programme:
         self.posts = good(scenario, "posts")
         self.stations = good(scenario, "stations")
         self.placements = good(scenario, "placements")
-        self.agreements = good(scenario, "agreements")
+        self.late = good(scenario, "late-agreements")
+        self.agreements = good(scenario, "agreements") | self.late
         self.community_of = {ref: body["community_id"][1:] for ref, body in self.stations.items()}
         self.skills = self._skills(scenario)
         self.ends = {
@@ -73,7 +74,7 @@ class Programme:
         }
         self.recorded = {ref: self._shift(body) for ref, body in good(scenario, "shifts").items()}
         self.shifts = dict(self.recorded)
-        for name in ("corrections", "corrections-again"):
+        for name in ("corrections", "corrections-again", "late-corrections"):
             for command in stage(scenario, name):
                 ref = command.ref.partition("/")[0]
                 body = {**command.body, "placement_id": f"@{self.shifts[ref].placement}"}
@@ -109,29 +110,47 @@ class Programme:
         minutes = int((end - start).total_seconds()) // 60
         return -(minutes * int(pay["fen"]) // -60)
 
-    def rebate_e4(self, shift: Shift) -> int:
-        """What the shift owes its community, in fen × 10 000."""
+    def agreement_of(self, shift: Shift) -> str | None:
+        """Ref of the agreement that covers the shift."""
         post = self.post_of(shift.placement)
         station = post.get("station_id")
         if station is None:
-            return 0
-        wage = self.wage(shift)
-        for agreement in self.agreements.values():
+            return None
+        for ref, agreement in self.agreements.items():
             pair = (agreement["employer_id"], agreement["community_id"][1:])
             until = agreement.get("valid_until", "9999-12-31")
             if pair == (post["employer_id"], self.community_of[station[1:]]) and (
                 agreement["valid_from"] <= shift.day.isoformat() <= until
             ):
-                output = shift.body.get("output_fen", wage)
-                return int((wage if agreement["base"] == "wages" else output) * agreement["rate_bp"])
-        return 0
+                return ref
+        return None
+
+    def base_fen(self, shift: Shift) -> int:
+        """What the rate of a shift's agreement is taken of; 0 without one."""
+        agreement = self.agreement_of(shift)
+        if agreement is None:
+            return 0
+        wage = self.wage(shift)
+        return wage if self.agreements[agreement]["base"] == "wages" else int(shift.body.get("output_fen", wage))
 
     def rebates(self) -> dict[tuple[str, str], int]:
         """Sums by employer and community, in fen × 10 000."""
-        sums: defaultdict[tuple[str, str], int] = defaultdict(int)
+        bases: Counter[str] = Counter()
         for shift in self.shifts.values():
-            amount = self.rebate_e4(shift)
-            if amount:
-                post = self.post_of(shift.placement)
-                sums[post["employer_id"][1:], self.community_of[post["station_id"][1:]]] += amount
-        return dict(sums)
+            agreement = self.agreement_of(shift)
+            if agreement is not None:
+                bases[agreement] += self.base_fen(shift)
+        sums: Counter[tuple[str, str]] = Counter()
+        for ref, base in bases.items():
+            body = self.agreements[ref]
+            sums[body["employer_id"][1:], body["community_id"][1:]] += _at_marginal_rates(base, body)
+        return {pair: amount for pair, amount in sums.items() if amount}
+
+
+def _at_marginal_rates(base_fen: int, agreement: dict[str, Any]) -> int:
+    """Fen × 10 000: what lies above a tier's limit pays the difference to the rate below once more."""
+    rate, amount = agreement["rate_bp"], base_fen * agreement["rate_bp"]
+    for tier in agreement.get("tiers", ()):
+        amount += max(base_fen - tier["from_fen"], 0) * (tier["rate_bp"] - rate)
+        rate = tier["rate_bp"]
+    return int(amount)

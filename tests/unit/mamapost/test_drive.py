@@ -8,6 +8,7 @@ from datetime import date
 import pytest
 
 from mamapost.scenario.drive import Accepted, Undelivered, drive
+from mamapost.scenario.drive.rebates import Rebates, Told
 from mamapost.scenario.model import Command, Refusal, Scenario, Stage
 from tests.unit.mamapost.fake import Body, FakeService, Network, id_of
 
@@ -244,3 +245,23 @@ async def test_settlements_wait_for_the_ledger(service: FakeService) -> None:
 async def test_a_ledger_that_stands_still_ends_the_drive(service: FakeService) -> None:
     with pytest.raises(Undelivered, match="revenue: 4 of 4 rebates"):
         await drive(scenario(SHIFTS, SETTLEMENT), URLS, None, transport=Network(service), deadline_s=0.3)
+
+
+def test_a_shift_before_its_agreement_is_awaited_in_suspense_and_then_in_the_ledger() -> None:
+    rebates = Rebates()
+    rebates.add("waits", 1, Told(accrues=True, suspended=True))
+    rebates.add("corrected", 1, Told(accrues=True, suspended=True))
+    rebates.add("corrected", 2, Told(accrues=True, suspended=True))
+    rebates.add("no-show", 1, Told(accrues=True, suspended=True))
+    rebates.add("no-show", 2, Told(accrues=False, suspended=True))
+    rebates.add("nothing", 1, Told(accrues=False, suspended=True))
+    rebates.add("late", 1, Told(accrues=True, suspended=True))
+    assert rebates.held() == {
+        ("suspense", "waits", 1),
+        ("suspense", "corrected", 2),
+        ("suspense-reversal", "no-show", 1),
+        ("suspense", "late", 1),
+    }
+    rebates.add("late", 2, Told(accrues=False, suspended=False))
+    assert rebates.lines() == {("accrual", "waits", 1), ("accrual", "corrected", 2), ("reversal", "late", 1)}
+    assert ("suspense-reversal", "late", 1) not in rebates.held()

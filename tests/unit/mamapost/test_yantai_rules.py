@@ -15,8 +15,10 @@ from mamapost.scenario.references import resolve
 from mamapost.scenario.yantai import generate
 from services.registry.use_cases import commands as registry
 from services.revenue.api.commands import AgreementBody
-from services.revenue.api.funds import SpendingRequestBody
-from services.revenue.api.settling import SettlementBody
+from services.revenue.api.funds import DeclineBody, SpendingRequestBody
+from services.revenue.api.grants import GrantBody, SourceBody
+from services.revenue.api.payouts import PayoutsBody
+from services.revenue.api.settling import ReversalBody, SettlementBody
 from services.training.api import AssessmentBody, CertificateBody, CourseBody, EnrolmentBody
 from tests.unit.mamapost.conftest import MONTH
 from tests.unit.mamapost.plain import Programme, Slots, good, metres, rounded, slots, stage
@@ -118,25 +120,73 @@ def test_verdicts_and_corrections_are_varied(full: Scenario, programme: Programm
 
 def test_every_pair_that_owes_is_settled_and_funds_cover_what_is_spent(full: Scenario, programme: Programme) -> None:
     sums = programme.rebates()
-    settled = {
-        (body["employer_id"][1:], body["community_id"][1:]): body["month"]
-        for body in good(full, "settlements").values()
-    }
-    assert settled == dict.fromkeys(sums, "2026-10")
+    assert settled(full, "settlements") == dict.fromkeys(sums, "2026-10")
     funds: defaultdict[str, int] = defaultdict(int)
     for (_, community), amount in sums.items():
         funds[community] += amount // 10_000
     assert 40_000_00 <= sum(funds.values()) <= 80_000_00  # 60,000 yuan in all (FACTS.md, Money, Y)
     assert len(funds) == 11
+    for body in good(full, "grants").values():
+        if "employer_id" not in body:
+            funds[body["community_id"][1:]] += body["amount_fen"]
     for command in stage(full, "spending-requests"):
         funds[command.path.split("/")[2][1:]] -= command.body["amount_fen"]
     assert min(funds.values()) > 0
 
 
+def settled(scenario: Scenario, name: str) -> dict[tuple[str, str], str]:
+    """Months by pair that a stage settles."""
+    return {
+        (body["employer_id"][1:], body["community_id"][1:]): body["month"] for body in good(scenario, name).values()
+    }
+
+
 def test_accruals_are_announced_where_they_are_owed(full: Scenario, programme: Programme) -> None:
     for command in stage(full, "shifts"):
         if command.refusal is None:
-            assert command.accrues == (programme.rebate_e4(programme.recorded[command.ref]) > 0)
+            shift = programme.recorded[command.ref]
+            assert command.accrues == (programme.base_fen(shift) > 0)
+            assert command.suspended == (programme.agreement_of(shift) in programme.late)
+
+
+def test_some_signed_late_and_some_have_tiers_that_their_month_passes(played: Programme) -> None:
+    bases: Counter[str | None] = Counter()
+    for shift in played.shifts.values():
+        bases[played.agreement_of(shift)] += played.base_fen(shift)
+    assert any(bases[ref] for ref in played.late)
+    tiered = {ref: body["tiers"] for ref, body in played.agreements.items() if "tiers" in body}
+    assert any(bases[ref] > tiers[0]["from_fen"] for ref, tiers in tiered.items())
+    for ref, tiers in tiered.items():
+        rates = [played.agreements[ref]["rate_bp"], *(tier["rate_bp"] for tier in tiers)]
+        assert 500 <= rates[0] < rates[1] < rates[2] <= 1500
+        assert 0 < tiers[0]["from_fen"] < tiers[1]["from_fen"]
+
+
+def test_what_is_reversed_is_settled_again_after_its_corrections(full: Scenario, programme: Programme) -> None:
+    undone = {command.path.split("/")[2][1:] for command in stage(full, "reversed-settlements")}
+    of_refs = {ref: body for ref, body in good(full, "settlements").items() if ref in undone}
+    assert [*of_refs.values()] == [*good(full, "settlements-again").values()]
+    pairs = {(body["employer_id"], body["community_id"][1:]) for body in of_refs.values()}
+    for command in stage(full, "late-corrections"):
+        post = programme.post_of(programme.shifts[command.ref.partition("/")[0]].placement)
+        assert (post["employer_id"], programme.community_of[post["station_id"][1:]]) in pairs
+
+
+def test_a_request_is_approved_or_declined(full: Scenario) -> None:
+    asked = set(good(full, "spending-requests"))
+    approved = {command.ref.partition("/")[0] for command in stage(full, "spendings")}
+    declined = {command.ref.partition("/")[0] for command in stage(full, "declined-spendings")}
+    assert declined
+    assert approved | declined == asked
+    assert not approved & declined
+
+
+def test_a_source_gives_less_than_its_limit(full: Scenario) -> None:
+    given: Counter[str] = Counter()
+    for command in stage(full, "grants"):
+        given[command.path.split("/")[2][1:]] += command.body["amount_fen"]
+    for ref, body in good(full, "funding-sources").items():
+        assert 0 < given[ref] < body["limit_fen"]
 
 
 def test_some_agreement_was_renewed_in_mid_month(programme: Programme) -> None:
@@ -172,7 +222,15 @@ def test_bodies_have_the_form_that_the_services_take() -> None:
         "accepted-stations": registry.AcceptStation,
         "suspensions": registry.SuspendEmployer,
         "agreements": AgreementBody,
+        "late-agreements": AgreementBody,
         "settlements": SettlementBody,
+        "reversed-settlements": ReversalBody,
+        "settlements-again": SettlementBody,
+        "late-corrections": registry.CorrectShift,
+        "funding-sources": SourceBody,
+        "grants": GrantBody,
+        "declined-spendings": DeclineBody,
+        "payout-batches": PayoutsBody,
         "spending-requests": SpendingRequestBody,
         "courses": CourseBody,
         "enrolments": EnrolmentBody,

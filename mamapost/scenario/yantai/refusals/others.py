@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 
 from mamapost.scenario.model import Body, Command
-from mamapost.scenario.yantai.cast import (
-    Community,
-)
-from mamapost.scenario.yantai.money import PURPOSES, Agreement, Pair, settlement, spending
+from mamapost.scenario.yantai.cast import Community
+from mamapost.scenario.yantai.gifts import Source
+from mamapost.scenario.yantai.money import PURPOSES, Agreement, settlement, spending
 from mamapost.scenario.yantai.refusals.making import FAR, NOBODY, Refusals, first
 from mamapost.scenario.yantai.training import Course, Enrolment
+from mamapost.scenario.yantai.work import Pair
 from shared.kernel.clock import month_of
 
 
@@ -47,11 +47,16 @@ def agreement_singles(bad: Refusals, signed: Sequence[Agreement]) -> list[Comman
     def sign(changes: Body, status: int, code: str, field: str) -> Command:
         return bad.single("/agreements", {**good, **changes}, status, code, field)
 
+    def tier(from_fen: int, rate_bp: int) -> Body:
+        return {"from_fen": from_fen, "rate_bp": rate_bp}
+
     return [
         sign({"rate_bp": 499}, 422, "agreement-invalid", "rate_bp"),
         sign({"rate_bp": 1_501}, 422, "agreement-invalid", "rate_bp"),
         sign({"valid_until": until}, 422, "agreement-invalid", "valid_until"),
         sign({"employer_id": f"emp-{NOBODY}"}, 422, "party-unknown", "employer_id"),
+        sign({"tiers": [tier(9_000, 700), tier(8_000, 900)]}, 422, "agreement-invalid", "tiers.1.from_fen"),
+        sign({"tiers": [tier(9_000, 1_600)]}, 422, "agreement-invalid", "tiers.0.rate_bp"),
         sign({}, 409, "agreement-overlaps", "valid_from"),
     ]
 
@@ -73,7 +78,7 @@ def settlement_singles(
         if outsider is not None:
             nothing = {**closed, "community_id": f"@{outsider.ref}"}
             found.append(bad.single("/settlements", nothing, 422, "no-agreement", "employer_id"))
-        community, fund = pair[1], funds_fen[pair[1]]
+        community, fund = pair[1], funds_fen.get(pair[1], 0)
         path = f"/communities/@{community}/spending-requests"
         good = spending(0, PURPOSES[0], 100)
         too_much = {**good, "amount_fen": fund + 1}
@@ -85,3 +90,44 @@ def settlement_singles(
             bad.single(path, {**good, "amount_fen": 0}, 422, "spending-invalid", "amount_fen"),
         ]
     return found
+
+
+def undone_singles(bad: Refusals, undone: Sequence[str], declined: Sequence[str]) -> list[Command]:
+    """What was undone is not undone again, and what was declined is not paid.
+
+    Args:
+        undone: refs of reversed settlements.
+        declined: refs of declined spending requests.
+    """
+    why = {"reason": "once more"}
+    return [
+        *(
+            bad.single(f"/settlements/@{ref}/reverse", why, 409, "already-reversed", "settlement_id")
+            for ref in first(undone)
+        ),
+        *(
+            bad.single(f"/spending-requests/@{ref}/decline", why, 409, "request-declined", "spending_id")
+            for ref in first(declined)
+        ),
+    ]
+
+
+def gift_singles(bad: Refusals, sources: Sequence[Source]) -> list[Command]:
+    """A source gives on its days, up to its limit, and a subsidy for an employer."""
+    found: list[Command] = []
+    for source in sources:
+        for gift in first(source.gifts):
+            path = f"/funding-sources/@{source.ref}/grants"
+            too_much = {**gift.body, "amount_fen": source.body["limit_fen"]}
+            found.append(bad.single(path, too_much, 409, "source-exhausted", "amount_fen"))
+            too_late = {**gift.body, "granted_on": FAR.isoformat()}
+            found.append(bad.single(path, too_late, 422, "grant-invalid", "granted_on"))
+            if "employer_id" in gift.body:
+                for_nobody = {name: value for name, value in gift.body.items() if name != "employer_id"}
+                found.append(bad.single(path, for_nobody, 422, "grant-invalid", "employer_id"))
+    return found
+
+
+def payout_singles(bad: Refusals, ordered: Sequence[Command]) -> list[Command]:
+    """What was ordered from the bank is not ordered again."""
+    return [bad.single(one.path, one.body, 409, "nothing-due", "city") for one in ordered]
