@@ -93,7 +93,7 @@ class EventLog:
         older = [
             Envelope(new_id("event"), at, old, trace) for event in events for old in with_old_versions(event, day)[1:]
         ]
-        await self.collection.insert_many([_document(each) for each in (*envelopes, *older)], session=session)
+        await self.collection.insert_many([document_of(each) for each in (*envelopes, *older)], session=session)
         if _log.is_enabled_for(logging.DEBUG):
             for envelope in envelopes:
                 _log.debug("event stored", event_id=envelope.id, topic=envelope.event.topic)
@@ -117,7 +117,8 @@ class EventLog:
             self._appended.clear()
 
 
-def _document(envelope: Envelope) -> Document:
+def document_of(envelope: Envelope) -> Document:
+    """An event as it is stored."""
     message = encode(envelope)
     event = envelope.event
     return {

@@ -14,16 +14,17 @@ The cursor is the id of an event: what comes after it is what comes next.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, ClassVar, NamedTuple
+from functools import cache
+from typing import ClassVar, NamedTuple
 
-import orjson
 from pymongo import ReturnDocument
 from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from shared.contracts.envelope import ID
+from shared.contracts.envelope import ID, constants_of
+from shared.contracts.topics import TOPICS
 from shared.kernel.errors import Fault, Kind, ServiceError
 from shared.messaging.events import EventLog
 from shared.runtime.mongo import Collection, Document, Mongo, Session, is_unavailable, unavailable
@@ -34,13 +35,25 @@ ROUND_MAX = 2000
 PAGE_MAX_BYTES = 2 * 1024 * 1024
 """Bytes of events in one page, 2,000 of the usual size; a page in memory is the most that a reader costs."""
 
-READ_MAX = 1000
-"""Events taken from the database at once, half of the largest page; it reads on while these are written out."""
+READ_MAX = 500
+"""Events taken from the database at once, a quarter of the largest page; it reads on while these are written out."""
 
 SNAPSHOT_BATCH = 500
-"""Newest versions of a snapshot fetched at once; so too."""
+"""Newest versions of a snapshot fetched at once, or more; so too."""
 
-_FIELDS = {"version": 1, "feed_round": 1, "headers": 1, "value": 1}
+LOOKED_UP_FROM = 3
+"""Versions an entity from which on a snapshot looks its newest ones up by their ids. Below it reads them all and leaves
+the old ones: an event looked up costs the database three that lie one behind the other in an index."""
+
+_FIELDS = {
+    "version": 1,
+    "feed_round": 1,
+    "city": 1,
+    "value": 1,
+    "headers.ce_time": 1,
+    "headers.traceparent": 1,
+}
+"""What is not the same on all events of a topic: to read all headers of each took a third of a page's time."""
 
 
 class CursorUnknown(ServiceError):
@@ -102,14 +115,19 @@ class Feed:
         Raises:
             StoreUnavailable: the database is gone for now; so it is with all of these.
         """
+        await self._prepare()
         async with self._lock, _reaching_the_store():
-            if not self._prepared:
-                await self._log.ensure_indexes()
-                await self._state.update_one({"_id": "rounds"}, {"$setOnInsert": {"last": 0}}, upsert=True)
-                self._prepared = True
             while await self._events.find_one({"feed_round": None}, {"_id": 1}, hint="feed_pending"):
                 if await self._mongo.transaction(self._number_round) < ROUND_MAX:
                     return
+
+    async def _prepare(self) -> None:
+        if self._prepared:
+            return
+        async with self._lock, _reaching_the_store():
+            await self._log.ensure_indexes()
+            await self._state.update_one({"_id": "rounds"}, {"$setOnInsert": {"last": 0}}, upsert=True)
+            self._prepared = True
 
     async def _number_round(self, session: Session) -> int:
         """One round; the counter first, so that a round that began meanwhile conflicts and one of both starts anew."""
@@ -144,42 +162,63 @@ class Feed:
         fault = Fault("after", "the `id` of an event that this feed gave")
         if not ID.fullmatch(cursor):
             raise CursorUnknown("not a cursor of a feed", fault)
-        async with _reaching_the_store():
-            event = await self._majority.find_one({"_id": cursor}, {"topic": 1, "feed_round": 1, "version": 1})
+        event = await self._event(cursor)
+        if event is not None and event.get("feed_round") is None:  # it came by Kafka first
+            await self.number()
+            event = await self._event(cursor)
         if event is None:
             raise CursorUnknown("no event of this service has this id; begin anew with a snapshot", fault)
         if event["topic"] != topic:
             raise CursorUnknown(f"this is a cursor of the feed {event['topic']}", fault)
-        if event.get("feed_round") is None:
-            raise CursorUnknown("this event was not yet given by the feed", fault)
         return _place(event)
+
+    async def _event(self, event_id: str) -> Document | None:
+        async with _reaching_the_store():
+            found: Document | None = await self._majority.find_one(
+                {"_id": event_id}, {"topic": 1, "feed_round": 1, "version": 1}
+            )
+        return found
 
     async def page(self, topic: str, after: Place, limit: int) -> list[Record]:
         """The next events of a topic, at most `limit`, and not much more than `PAGE_MAX_BYTES`.
 
-        Empty only if there are no more that `number` has stamped.
+        Short only if there are no more. What stands in the log behind a whole page has no bearing on it, so events are
+        numbered only for who has read all the others.
         """
+        records = await self.stamped(topic, after, limit)
+        left_bytes = PAGE_MAX_BYTES - sum(len(record.line) for record in records)
+        if len(records) < limit and left_bytes > 0:
+            await self.number()
+            last = records[-1].place if records else after
+            records += await self.stamped(topic, last, limit - len(records), left_bytes)
+        return records
+
+    async def stamped(self, topic: str, after: Place, limit: int, max_bytes: int | None = None) -> list[Record]:
+        """As `page`, of the events that `number` has stamped; at least one, if there is any."""
+        await self._prepare()
+        max_bytes = max_bytes or PAGE_MAX_BYTES
         records: list[Record] = []
         size = 0
         # All of it as of one moment: a round is seen whole, and never without the one before.
-        async with _reaching_the_store(), await self._mongo.client.start_session(snapshot=True) as session:
+        async with _reaching_the_store(), self._mongo.at_one_moment() as session:
             found = self._events.find(_after(topic, after), _FIELDS, session=session, hint="feed", batch_size=READ_MAX)
             found = found.sort([("feed_round", 1), ("version", 1), ("_id", 1)]).limit(limit)
+            record_of = records_of(topic)
             coming = found.to_list(READ_MAX)
-            while size < PAGE_MAX_BYTES and (documents := await coming):
+            while size < max_bytes and (documents := await coming):
                 coming = found.to_list(READ_MAX)  # the database reads on while these are written out
-                for record in map(_record, documents):
+                for record in map(record_of, documents):
                     records.append(record)
                     size += len(record.line)
-                    if size >= PAGE_MAX_BYTES:
+                    if size >= max_bytes:
                         await coming
+                        await found.close()
                         break
-            await found.close()
         return records
 
     async def end(self, topic: str) -> Place:
         """The place of the last event that is stamped; `START` if there is none."""
-        async with _reaching_the_store(), await self._mongo.client.start_session(snapshot=True) as session:
+        async with _reaching_the_store(), self._mongo.at_one_moment() as session:
             last = await self._events.find_one(
                 {"topic": topic, "feed_round": {"$gt": 0}},
                 {"feed_round": 1, "version": 1},
@@ -198,8 +237,8 @@ class Feed:
         """
         coming: asyncio.Task[list[Record]] | None = None
         try:
-            async for ids in self._newest_ids(topic, upto):
-                fetched, coming = coming, asyncio.create_task(self._fetch(ids))
+            async for stretch in self._stretches(topic, upto):
+                fetched, coming = coming, asyncio.create_task(self._fetch(topic, upto, stretch))
                 if fetched is not None:
                     yield await fetched
             if coming is not None:
@@ -209,41 +248,68 @@ class Feed:
                 coming.cancel()
                 await asyncio.wait([coming])
 
-    async def _newest_ids(self, topic: str, upto: Place) -> AsyncIterator[list[str]]:
-        """The ids that `newest` gives the events of, in batches."""
-        wanted: list[str] = []
+    async def _stretches(self, topic: str, upto: Place) -> AsyncIterator[_Stretch]:
+        """What `newest` gives the events of."""
+        wanted: list[Document] = []
         newest: Document | None = None
+        looked_at = 0
         # From an index alone, entity by entity: only the ids of old versions are looked at.
         versions = self._majority.find(
-            {"topic": topic, "feed_round": {"$gt": 0, "$lte": upto.round}},
+            _upto(topic, upto),
             {"entity_id": 1, "version": 1, "feed_round": 1},
             hint="feed_entities",
             batch_size=READ_MAX,
         ).sort([("entity_id", 1), ("version", 1)])
         try:
             while documents := await versions.to_list(READ_MAX):
+                looked_at += len(documents)
                 for document in documents:
                     if document["feed_round"] == upto.round and _place(document) > upto:
                         continue
                     if newest is not None and newest["entity_id"] != document["entity_id"]:
-                        wanted.append(newest["_id"])
+                        wanted.append(newest)
                     newest = document
-                while len(wanted) >= SNAPSHOT_BATCH:
-                    yield wanted[:SNAPSHOT_BATCH]
-                    del wanted[:SNAPSHOT_BATCH]
+                if len(wanted) >= SNAPSHOT_BATCH:
+                    yield _stretch(wanted, looked_at)
+                    wanted, looked_at = [], 0
         finally:
             await versions.close()
         if newest is not None:
-            wanted.append(newest["_id"])
-        for start in range(0, len(wanted), SNAPSHOT_BATCH):
-            yield wanted[start : start + SNAPSHOT_BATCH]
+            yield _stretch([*wanted, newest], looked_at)
 
-    async def _fetch(self, ids: list[str]) -> list[Record]:
-        """These events in this order."""
+    async def _fetch(self, topic: str, upto: Place, stretch: _Stretch) -> list[Record]:
+        """The newest events of a stretch, by entity."""
+        query: Document = {"_id": {"$in": stretch.ids}}
+        hint = None
+        if stretch.versions < LOOKED_UP_FROM * len(stretch.ids):
+            query = _upto(topic, upto) | {"entity_id": {"$gte": stretch.first, "$lte": stretch.last}}
+            hint = "feed_entities"
+        found = self._majority.find(query, _FIELDS, hint=hint, batch_size=READ_MAX)
+        wanted, record_of = frozenset(stretch.ids), records_of(topic)
+        records: dict[str, Record] = {}
         async with _reaching_the_store():
-            documents = await self._majority.find({"_id": {"$in": ids}}, _FIELDS).to_list(len(ids))
-        found = {document["_id"]: _record(document) for document in documents}
-        return [found[event_id] for event_id in ids]
+            while documents := await found.to_list(READ_MAX):
+                records |= {event["_id"]: record_of(event) for event in documents if event["_id"] in wanted}
+        return [records[event_id] for event_id in stretch.ids]
+
+
+class _Stretch(NamedTuple):
+    """Entities one behind the other, and what is known of them.
+
+    Attributes:
+        ids: of the newest event of each.
+        first: the first entity, as `last` is the last.
+        versions: how many events they have together, more or less.
+    """
+
+    ids: list[str]
+    first: str
+    last: str
+    versions: int
+
+
+def _stretch(newest: Sequence[Document], versions: int) -> _Stretch:
+    return _Stretch([event["_id"] for event in newest], newest[0]["entity_id"], newest[-1]["entity_id"], versions)
 
 
 @asynccontextmanager
@@ -258,38 +324,44 @@ async def _reaching_the_store() -> AsyncIterator[None]:
 
 
 def _after(topic: str, place: Place) -> Document:
-    """Filter of the events behind a place; its bounds lie in the index `feed`."""
+    """Filter of the events behind a place: stretches of the index `feed` of which none holds an event of another."""
     if place == START:
         return {"topic": topic, "feed_round": {"$gt": 0}}
-    return {
-        "topic": topic,
-        "feed_round": {"$gte": place.round},
-        "$or": [
-            {"feed_round": {"$gt": place.round}},
-            {"version": {"$gt": place.version}},
-            {"version": place.version, "_id": {"$gt": place.id}},
-        ],
-    }
+    rest = [
+        {"feed_round": {"$gt": place.round}},
+        {"feed_round": place.round, "version": {"$gt": place.version}},
+        {"feed_round": place.round, "version": place.version, "_id": {"$gt": place.id}},
+    ]
+    # The first condition says what is so anyway: the index is partial, and only for who asks for what it holds.
+    return {"topic": topic, "feed_round": {"$gt": 0}, "$or": rest}
 
 
 def _place(document: Document) -> Place:
     return Place(document["feed_round"], document["version"], document["_id"])
 
 
-def _record(document: Document) -> Record:
-    line = structured(document["headers"], document["value"])
-    return Record(document["feed_round"], document["version"], document["_id"], line)
+def _upto(topic: str, place: Place) -> Document:
+    """Filter of the events up to a place, and of what else its round holds."""
+    return {"topic": topic, "feed_round": {"$gt": 0, "$lte": place.round}}
 
 
-def structured(headers: dict[str, Any], value: bytes) -> bytes:
-    """What Kafka carries in binary mode, in CloudEvents' structured mode: attributes, and the very bytes of the data.
+@cache
+def records_of(topic: str) -> Callable[[Document], Record]:
+    """What makes a record of an event of a topic, read with `_FIELDS`.
 
-    Args:
-        headers: `ce_id` and so on, `content-type`, `traceparent` where there is one.
-        value: the event, a JSON object.
+    Its line says what Kafka carries in binary mode in CloudEvents' structured mode: the attributes that
+    `envelope.encode` writes as headers, in the same order, and the very bytes of the data. No attribute holds a
+    character that JSON escapes.
     """
-    # By the bytes, since a page has thousands of them: JSON escapes quotes in a text, so what follows one is a name.
-    attributes = orjson.dumps(headers).replace(b',"ce_', b',"').replace(b'"content-type":', b'"datacontenttype":', 1)
-    if attributes.startswith(b'{"ce_'):
-        attributes = b'{"' + attributes[5:]
-    return attributes[:-1] + b',"data":' + value + b"}"
+    form, spec, kind, source, schema = (value.decode() for _, value in constants_of(TOPICS[topic].event))
+    to_id = f'{{"datacontenttype":"{form}","specversion":"{spec}","id":"'
+    to_time = f'","type":"{kind}","source":"{source}","time":"'
+    to_city = f'","dataschema":"{schema}","partitionkey":"'
+
+    def record_of(event: Document) -> Record:
+        event_id, version, own = event["_id"], event["version"], event["headers"]
+        trace = f'","traceparent":"{own["traceparent"]}' if "traceparent" in own else ""
+        head = f'{to_id}{event_id}{to_time}{own["ce_time"]}{to_city}{event["city"]}","sequence":"{version}{trace}"'
+        return Record(event["feed_round"], version, event_id, b'%b,"data":%b}' % (head.encode(), event["value"]))
+
+    return record_of

@@ -253,8 +253,8 @@ def feeds(service: str, mongo: Mongo, events: EventLog, on_defect: Callable[[], 
         if desk.down.is_set():
             raise FeedDown("streams of this instance are told of nothing new; read pages, or ask another instance")
         with desk.opened():
-            await desk.feed.number()
             place = await desk.feed.place_of(reading.topic, last_event_id or after)
+            await desk.feed.number()
             yield _stream(desk, reading, place)
 
     async def open_snapshot(reading: Reading = Depends(may_read)) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -276,7 +276,6 @@ def feeds(service: str, mongo: Mongo, events: EventLog, on_defect: Callable[[], 
     @router.get("/{topic}", response_class=Response, responses=_LINES)
     async def page(reading: Reading = Depends(may_read), after: After = None, limit: Limit = PAGE_DEFAULT) -> Response:
         """The events of a topic after a cursor, one a line. An empty page: there are no more yet."""
-        await desk.feed.number()
         place = await desk.feed.place_of(reading.topic, after)
         records = await desk.feed.page(reading.topic, place, limit)
         metrics.FEED_EVENTS.labels(reading.topic, "page").inc(len(records))
@@ -309,7 +308,7 @@ async def _stream(desk: Desk, reading: Reading, place: Place) -> AsyncIterator[S
     while reason is None:
         seen = desk.seen(reading.topic)
         try:
-            records = await desk.feed.page(reading.topic, place, STREAM_READ)
+            records = await desk.feed.stamped(reading.topic, place, STREAM_READ)
         except StoreUnavailable:
             reason = "store-unavailable"
             break

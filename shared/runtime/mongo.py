@@ -94,6 +94,14 @@ class Mongo:
         except PyMongoError as error:
             raise unavailable(error) from error
 
+    def at_one_moment(self) -> Session:
+        """A session, for `async with`, whose reads all see what a majority had at the moment of the first."""
+        return self._session(snapshot=True)
+
+    def _session(self, **options: bool) -> Session:
+        """Motor's own way would hop to a thread and back, although nothing is sent to the server here."""
+        return Session(self.client.delegate.start_session(**options), self.client)
+
     async def transaction(self, work: Callable[[Session], Awaitable[T]]) -> T:
         """Run `work` in one majority transaction and commit it.
 
@@ -108,8 +116,7 @@ class Mongo:
             if attempt:
                 await asyncio.sleep(min(0.001 * 2**attempt, 0.256))
             try:
-                # Motor's own way would hop to a thread and back, although nothing is sent to the server here.
-                async with Session(self.client.delegate.start_session(), self.client) as session:
+                async with self._session() as session:
                     session.start_transaction(
                         read_concern=ReadConcern("snapshot"),
                         write_concern=WriteConcern("majority", j=True),

@@ -71,10 +71,9 @@ async def read_until(feed: Feed, done: asyncio.Event, dice: random.Random) -> li
     while True:
         was_done = done.is_set()
         try:
-            await feed.number()
+            page = await feed.page(TOPIC, place, dice.choice([1, 2, 7, 500]))
         except StoreUnavailable:  # too many others number at once: a reader comes again, as it is told to
             continue
-        page = await feed.page(TOPIC, place, dice.choice([1, 2, 7, 500]))
         if not page and was_done:
             return records
         records += page
@@ -153,18 +152,21 @@ async def test_a_round_that_stalls_before_its_commit_is_not_overtaken(
     await mongo.transaction(lambda session: log.append(session, [second], NOW))
     overtaking = asyncio.create_task(other.number())
     await asyncio.wait([overtaking], timeout=0.3)
-    seen = await other.page(TOPIC, START, 10)
+    seen = await other.stamped(TOPIC, START, 10)
     go_on.set()
     await asyncio.gather(stalled, overtaking)
     seen += await other.page(TOPIC, seen[-1].place if seen else START, 10)
     assert sorted(versions_of(seen)) == sorted([first.seeker_id, second.seeker_id])
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(("seed", "looked_up_from"), [(1, 0), (2, 1000)])
 async def test_snapshot_and_tail_join_exactly_while_writes_go_on(
-    mongo: Mongo, log: EventLog, seed: int, monkeypatch: pytest.MonkeyPatch
+    mongo: Mongo, log: EventLog, seed: int, looked_up_from: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """In many small stretches, of which either all are looked up by their ids or all are read with the old versions."""
+    monkeypatch.setattr(feed_module, "READ_MAX", 5)
     monkeypatch.setattr(feed_module, "SNAPSHOT_BATCH", 2)
+    monkeypatch.setattr(feed_module, "LOOKED_UP_FROM", looked_up_from)
     dice = random.Random(seed)
     writers = Writers(mongo, log, dice)
     feed = Feed(mongo, log)
@@ -240,3 +242,22 @@ async def test_what_is_no_cursor_of_the_feed_is_refused(mongo: Mongo, log: Event
     with pytest.raises(CursorUnknown, match="not a cursor"):
         await feed.place_of(TOPIC, "evt-1")
     assert await feed.place_of(TOPIC, None) == START
+
+
+async def test_events_are_numbered_for_who_has_read_all_others(mongo: Mongo, log: EventLog) -> None:
+    feed = Feed(mongo, log)
+    await mongo.transaction(lambda session: log.append(session, [seeker_registered() for _ in range(3)], NOW))
+    first = await feed.page(TOPIC, START, 3)
+    (late,) = await mongo.transaction(lambda session: log.append(session, [seeker_registered()], NOW))
+    assert await feed.page(TOPIC, START, 3) == first
+    assert await feed.stamped(TOPIC, first[-1].place, 2) == [], "a whole page has no use for what comes behind it"
+    behind = await feed.page(TOPIC, first[1].place, 2)
+    assert [record.id for record in behind] == [first[2].id, late.id], "a short one has"
+
+
+async def test_a_cursor_may_have_come_by_kafka_before_the_feed_gave_it(mongo: Mongo, log: EventLog) -> None:
+    (told,) = await mongo.transaction(lambda session: log.append(session, [seeker_registered()], NOW))
+    feed = Feed(mongo, log)
+    place = await feed.place_of(TOPIC, told.id)
+    assert place.id == told.id
+    assert await feed.page(TOPIC, place, 10) == []

@@ -19,7 +19,7 @@ from shared.contracts.envelope import encode
 from shared.contracts.registry import PlacementMade, SeekerRegistered
 from shared.kernel.ids import new_id
 from shared.messaging.events import EventLog
-from shared.messaging.feed import Feed, structured
+from shared.messaging.feed import Feed
 from shared.runtime import feeds as routes
 from shared.runtime.auth import hash_of
 from shared.runtime.mongo import Mongo, StoreUnavailable
@@ -60,8 +60,11 @@ class Running:
             )
             for envelope in told:
                 message = encode(envelope)
-                headers = {name: value.decode() for name, value in message.headers}
-                self.written.append(json.loads(structured(headers, message.value)))
+                names = {"content-type": "datacontenttype"}
+                attributes = {
+                    names.get(name, name.removeprefix("ce_")): value.decode() for name, value in message.headers
+                }
+                self.written.append(attributes | {"data": json.loads(message.value)})
 
     async def page(self, **params: str | int) -> list[dict[str, Any]]:
         answer = await self.http.get(PATH, params=params)
@@ -316,7 +319,7 @@ async def test_a_lost_database_is_told_in_every_form(running: Running, monkeypat
 
     async with streamed(running) as events:
         await take(events, 1)
-        monkeypatch.setattr(Feed, "page", gone)
+        monkeypatch.setattr(Feed, "stamped", gone)
         await running.write(1)
         (told,) = await take(events, 1)
         assert told == {"event": "resume", "data": '{"reason": "store-unavailable"}'}
