@@ -122,6 +122,11 @@ chaos: $(KERNEL) ## hurt services and engines by a seeded plan, and prove that n
 # What differs between the embedded engines and a cluster: the bus, the order of feeds, dead letters.
 CLUSTER_SHORT := tests/integration/test_bus.py tests/integration/test_feed_order.py tests/integration/test_matching_requests.py
 
+# The engines themselves, killed and started again, beside what differs on real Kafka.
+.PHONY: containers-test
+containers-test: $(KERNEL) ## some integration tests on Kafka and MongoDB in containers (needs a Docker engine; TEST_ARGS=...)
+	@MAMAPOST_ENGINES=docker $(BIN)/python -m pytest tests/integration/test_engines.py $(CLUSTER_SHORT) $(TEST_ARGS)
+
 .PHONY: cluster-short
 cluster-short: $(KERNEL) ## some integration tests on a fresh cluster, for every change (after `make parts`)
 	@$(BIN)/mamapost cluster run -- $(BIN)/python -m pytest $(CLUSTER_SHORT)

@@ -17,6 +17,7 @@ from deploy.local.errors import EngineNotOurs
 from deploy.local.recipes import KAFKA_VARIABLE
 from shared.runtime.mongo import Mongo
 from shared.runtime.settings import Settings
+from tests import containers
 
 # Their loggers repeat "connection refused" ten times a second while a test has the broker down.
 for chatty in ("aiokafka", "aiokafka.consumer", "aiokafka.producer"):
@@ -25,9 +26,9 @@ for chatty in ("aiokafka", "aiokafka.consumer", "aiokafka.producer"):
 
 @pytest.fixture(scope="session")
 def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
-    """The embedded broker and database, or those that the environment names."""
+    """The embedded broker and database; or containers of them, or those that the environment names."""
     root = tmp_path_factory.mktemp("engines")
-    with Engines.start(root / "data", root / "log") as started:
+    with containers.engines() if containers.wanted() else Engines.start(root / "data", root / "log") as started:
         yield started
 
 
@@ -67,8 +68,8 @@ def fresh_broker(engines: Engines) -> Engines:
 
 
 async def empty_broker(engines: Engines) -> None:
-    """Start the broker anew and empty; one that the environment names has its topics removed instead."""
-    if KAFKA_VARIABLE not in os.environ:
+    """Start the broker anew and empty; one that the environment names, or in a container, has its topics removed."""
+    if KAFKA_VARIABLE not in os.environ and not containers.wanted():
         engines.kill_broker()
         engines.start_broker()
         return

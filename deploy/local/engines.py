@@ -20,9 +20,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Protocol
 
+from deploy.local.containers import docker
 from deploy.local.errors import EngineNotOurs, EngineStartFailed
 from deploy.local.process import Child, Deadline, pick_port, port_is_free
-from deploy.local.recipes import KAFKA_VARIABLE, MONGO_VARIABLE, Recipe, docker, find_broker, find_store
+from deploy.local.recipes import KAFKA_VARIABLE, MONGO_VARIABLE, Recipe, find_broker, find_store
 
 _POLL_S: Final = 0.02
 # mongod on SIGTERM: about a second of quiescing and a checkpoint.
@@ -49,8 +50,8 @@ class EngineUrls:
 class Engines:
     """The broker and the store, running. Use `with Engines.start(...) as engines:`."""
 
-    def __init__(self, broker: _Engine, store: _Engine, start_timeout_s: float) -> None:
-        """Internal; use `start`."""
+    def __init__(self, broker: Engine, store: Engine, start_timeout_s: float) -> None:
+        """Both run already; see `start`."""
         self._broker = broker
         self._store = store
         self._start_timeout_s = start_timeout_s
@@ -79,12 +80,12 @@ class Engines:
         given = os.environ if environ is None else environ
         data_dir = data_dir.absolute()
         data_dir.mkdir(parents=True, exist_ok=True)
-        broker: _Engine = (
+        broker: Engine = (
             _Given(url, KAFKA_VARIABLE)
             if (url := given.get(KAFKA_VARIABLE))
             else _Started(find_broker(), data_dir, log_dir)
         )
-        store: _Engine = (
+        store: Engine = (
             _Given(url, MONGO_VARIABLE)
             if (url := given.get(MONGO_VARIABLE))
             else _Started(find_store(), data_dir, log_dir)
@@ -175,7 +176,9 @@ class Engines:
         self.stop()
 
 
-class _Engine(Protocol):
+class Engine(Protocol):
+    """One of the two; what each method means for callers stands on `Engines`."""
+
     @property
     def url(self) -> str: ...
     def start(self, timeout_s: float) -> None: ...

