@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal
 
 import msgspec
@@ -80,6 +80,10 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     value: bytes
 
 
+KEPT_MAX = 1024
+"""Headers of each kind that are kept for the next events: a batch has one moment and few cities, versions are small."""
+
+
 @cache
 def constants_of(model: type[Event]) -> tuple[Header, ...]:
     """The headers that are the same on all events of a model."""
@@ -92,6 +96,21 @@ def constants_of(model: type[Event]) -> tuple[Header, ...]:
     )
 
 
+@lru_cache(KEPT_MAX)
+def _time_header(time: datetime) -> Header:
+    return "ce_time", rfc3339(time).encode()
+
+
+@lru_cache(KEPT_MAX)
+def _city_header(city: str) -> Header:
+    return "ce_partitionkey", city.encode()
+
+
+@lru_cache(KEPT_MAX)
+def _sequence_header(version: int) -> Header:
+    return "ce_sequence", str(version).encode()
+
+
 def _headers_of(envelope: Envelope) -> list[Header]:
     """CloudEvents headers of an event, plus `traceparent` where there is one."""
     event = envelope.event
@@ -102,10 +121,10 @@ def _headers_of(envelope: Envelope) -> list[Header]:
         ("ce_id", envelope.id.encode()),
         kind,
         source,
-        ("ce_time", rfc3339(envelope.time).encode()),
+        _time_header(envelope.time),
         schema,
-        ("ce_partitionkey", event.city.encode()),
-        ("ce_sequence", str(event.entity_version).encode()),
+        _city_header(event.city),
+        _sequence_header(event.entity_version),
     ]
     if envelope.traceparent:
         headers.append(("traceparent", envelope.traceparent.encode()))
@@ -119,7 +138,8 @@ def encode(envelope: Envelope) -> Message:
         TypeError: it is no event of the catalogue, but perhaps a model made from one, with fields that nobody classed.
     """
     event = envelope.event
-    if event.topic not in TOPICS or type(event) is not TOPICS[event.topic].event:
+    topic = TOPICS.get(event.topic)
+    if topic is None or type(event) is not topic.event:
         raise TypeError(f"{type(event).__name__} is not in the catalogue of topics")
     return Message(
         topic=event.topic,

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 import msgspec
 import pytest
 from cloudevents.core.bindings.kafka import KafkaMessage, from_binary, to_binary
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from shared.contracts.envelope import decode, encode
 from shared.contracts.examples import EXAMPLES
+from shared.contracts.fields import rfc3339
 from shared.messaging.events import document_of
 from shared.messaging.feed import records_of
 
@@ -66,3 +69,16 @@ def test_the_feed_says_in_one_document_what_kafka_says_in_headers_and_value(topi
     assert read.get_attributes() == binary.get_attributes() | traced
     assert record.place == (7, envelope.event.entity_version, envelope.id)
     assert record.line.endswith(b',"data":' + message.value + b"}"), "the very bytes"
+
+
+@given(st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(0), "GMT")])))
+@example(datetime(1, 1, 1, tzinfo=UTC))
+@example(datetime(2026, 3, 2, 1, 0, 0, 999_999, tzinfo=UTC))
+def test_an_instant_is_written_in_one_form(instant: datetime) -> None:
+    assert rfc3339(instant) == instant.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+@pytest.mark.parametrize("zone", [None, timezone(timedelta(hours=8))])
+def test_an_instant_of_another_offset_is_not_written(zone: timezone | None) -> None:
+    with pytest.raises(ValueError, match="UTC"):
+        rfc3339(datetime(2026, 3, 2, 9, 0, tzinfo=zone))
