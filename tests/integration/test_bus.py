@@ -27,11 +27,11 @@ from shared.messaging.bus import Bus
 from shared.messaging.consume import Apply, Refusal
 from shared.messaging.events import EventLog
 from shared.messaging.relay import own_topics
-from shared.messaging.topics import ensure_topics
 from shared.runtime.mongo import Mongo, StoreUnavailable
 from shared.runtime.settings import Settings
 from tests.conftest import eventually
 from tests.events import NOW, YANTAI, seeker_registered, seeker_withdrawn
+from tests.integration.topics import make_topics
 
 TOPIC = SeekerRegistered.topic
 
@@ -105,10 +105,7 @@ async def read_all(settings: Settings, topic: str, partitions: int = PARTITIONS)
 
 async def create_topics(settings: Settings) -> None:
     """The registry's topics, for a test in which no registry runs."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
-    await admin.start()
-    await ensure_topics(admin, own_topics("registry"), 1)
-    await admin.close()
+    await make_topics(settings, own_topics("registry"))
 
 
 async def test_a_committed_event_reaches_its_topic_with_its_headers(

@@ -11,7 +11,6 @@ from typing import Any
 import httpx
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
 from fastapi import FastAPI
 
 from deploy.local.engines import Engines
@@ -28,11 +27,11 @@ from shared.contracts.position import Position
 from shared.contracts.topics import partition_of
 from shared.kernel.ids import new_id
 from shared.messaging.events import EventLog
-from shared.messaging.topics import ensure_topics, strays
 from shared.runtime.migrations import Migrations
 from shared.runtime.mongo import Mongo
 from shared.runtime.settings import Settings
 from tests.conftest import eventually
+from tests.integration.topics import make_topics
 from tests.unit.matching import cities
 from tests.unit.matching.wire import (
     YANTAI,
@@ -74,15 +73,8 @@ async def running(settings: Settings, *, wait: bool = True) -> AsyncIterator[tup
 
 
 async def create_topics(settings: Settings) -> None:
-    """The topics of registry and training, which do not run here; like them, made anew where the broker made one for a
-    consumer that was left over."""
-    names = [event.topic for event in CONSUMED if event.source != "matching"]
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
-    await admin.start()
-    if found := await strays(admin, names):
-        await admin.delete_topics(list(found))
-    await ensure_topics(admin, names, 1)
-    await admin.close()
+    """The topics of registry and training, which do not run here."""
+    await make_topics(settings, [event.topic for event in CONSUMED if event.source != "matching"])
 
 
 async def send(settings: Settings, events: Sequence[Event]) -> None:

@@ -24,23 +24,32 @@ from tests.conftest import eventually
 from tests.events import seeker_registered
 from tests.integration.registry_desk import NOWHERE, YESTERDAY, lines, serving, shift
 
+ANSWERED = ("insert", "command_answers")
+
 
 class Trips(monitoring.CommandListener):
-    """Notes each command that a client sends: its name, its collection, and whether it belongs to a transaction."""
+    """Notes each command that a client sends: its name, its collection, and its transaction (0: none)."""
 
     def __init__(self) -> None:
-        self.sent: list[tuple[str, Any, bool]] = []
+        self.sent: list[tuple[str, Any, int]] = []
+        self._transactions: dict[tuple[bytes, int], int] = {}
 
     def started(self, event: monitoring.CommandStartedEvent) -> None:
         command = event.command
-        self.sent.append((event.command_name, command[event.command_name], "autocommit" in command))
+        number = 0
+        if "autocommit" in command:
+            key = (bytes(command["lsid"]["id"]), int(command["txnNumber"]))
+            number = self._transactions.setdefault(key, len(self._transactions) + 1)
+        self.sent.append((event.command_name, command[event.command_name], number))
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None: ...
 
     def failed(self, event: monitoring.CommandFailedEvent) -> None: ...
 
-    def of_transactions(self) -> list[tuple[str, Any]]:
-        return [(name, collection) for name, collection, is_transaction in self.sent if is_transaction]
+    def of_the_answer(self) -> list[tuple[str, Any]]:
+        """Those of the transaction that committed a command's answer; the feed has its own meanwhile."""
+        answered = [number for name, collection, number in self.sent if (name, collection) == ANSWERED]
+        return [(name, collection) for name, collection, number in self.sent if number == answered[-1]]
 
     def count(self, name: str, collection: str) -> int:
         return sum(sent[:2] == (name, collection) for sent in self.sent)
@@ -62,13 +71,13 @@ async def test_a_shift_takes_seven_round_trips_and_many_take_no_more_than_one_mo
         placement_id = await registry.placed()
         trips.sent.clear()
         await registry.done("/shifts", shift(placement_id))
-        assert trips.of_transactions() == [
+        assert trips.of_the_answer() == [
             ("find", "command_answers"),
             ("findAndModify", "placements"),
             ("find", "shifts"),
             ("insert", "shifts"),
             ("insert", "events"),
-            ("insert", "command_answers"),
+            ANSWERED,
             ("commitTransaction", 1),
         ]
         others = [await registry.placed() for _ in range(2)]
@@ -76,7 +85,7 @@ async def test_a_shift_takes_seven_round_trips_and_many_take_no_more_than_one_mo
         rows = lines([shift(one, YESTERDAY, hour) for one in others for hour in (8, 12, 16)])
         answer = await registry.post("/shifts/bulk", rows, headers={"Content-Type": "application/x-ndjson"})
         assert answer.json()["accepted"] == 6
-        assert len(trips.of_transactions()) == 8
+        assert len(trips.of_the_answer()) == 8
 
 
 async def _appended(log: EventLog, event: Event, session: Session) -> None:

@@ -145,14 +145,18 @@ class _Play:
         requests = self._stage.requests()
         has_uploads = any(command.upload is not None for command in self._stage.commands)
         workers = min(concurrency, UPLOADS_AT_ONCE) if has_uploads else concurrency
+        lost: list[Undelivered] = []
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(workers):
                     group.create_task(self._work(requests))
-        except* Undelivered as lost:
-            raise lost.exceptions[0] from None
+        except* Undelivered as undelivered:
+            # Raised below: what an except* clause itself raises comes out as a group with some releases of Python.
+            lost += [error for error in undelivered.exceptions if isinstance(error, Undelivered)]
         finally:
             self._report.seconds = time.monotonic() - started
+        if lost:
+            raise lost[0]
 
     async def _work(self, requests: Iterator[tuple[Command, ...]]) -> None:
         for commands in requests:
