@@ -2,8 +2,8 @@
 
     python verify_statement.py STATEMENT.csv=HASH [STATEMENT.csv=HASH ...]
 
-HASH is the `statement_hash` of the event `rebate-settled`. Statements of one pair, oldest first and none left out, are
-a chain: each takes in what the one before left. Prints for each that it passes, or its first wrong line (exit code 1).
+HASH is the `statement_hash` of `rebate-settled`. Statements of one pair, oldest first, none left out but reversed ones,
+are a chain: each takes in what the one before left. Prints that each passes, or its first wrong line (exit code 1).
 """
 
 import hashlib
