@@ -187,6 +187,26 @@ async def test_a_waiting_reader_is_told_of_an_event_by_the_next_look_at_the_log(
         looks.release()
 
 
+async def test_a_reader_who_waits_wakes_an_idle_feed(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next look without her comes in an hour."""
+    looks = 0
+    rounds = Feed.rounds
+
+    async def look(feed: Feed) -> dict[str, int]:
+        nonlocal looks
+        looks += 1
+        return await rounds(feed)
+
+    monkeypatch.setattr(routes, "IDLE_LOOK_S", 3600.0)
+    monkeypatch.setattr(Feed, "rounds", look)
+    await eventually(lambda: looks == 1, "the look that was due when hours were set for seconds")
+    async with streamed(running) as events:
+        # Its first byte came after it had numbered what was there: of this only a look can tell.
+        await running.write(1)
+        (told,) = await take(events, 1)
+    assert json.loads(told["data"]) == running.written[0]
+
+
 @pytest.mark.parametrize("part", ["number", "rounds"])
 async def test_readers_of_a_feed_whose_numbering_died_are_sent_away(
     running: Running, monkeypatch: pytest.MonkeyPatch, part: str
