@@ -13,8 +13,8 @@ from itertools import count
 from urllib.parse import quote
 
 PLACES = (
-    "record key", "record header", "record value", "log", "metrics", "dead letter", "trace", "feed", "checkpoint",
-    "collection",
+    "record key", "record header", "record value", "log", "metrics", "dead letter", "trace", "feed", "stream",
+    "checkpoint", "collection",
 )  # fmt: skip
 """Where personal data must not be."""
 

@@ -27,8 +27,9 @@ from shared.kernel.ids import new_id
 from shared.runtime.settings import Settings
 from tests.conftest import eventually
 from tests.events import NOW, seeker_registered
-from tests.integration.canaries import PLACES, Aviary, Text, leaks, written
-from tests.integration.forms import Forms, spoilt
+from tests.integration.canaries import PLACES, RARE, Aviary, Text, leaks, written
+from tests.integration.canary_commands import plant_by_other_services, streamed
+from tests.integration.forms import FOR_THE_PUBLIC, Forms, spoilt
 from tests.integration.registry_desk import TODAY
 
 IN_ORDER = {
@@ -75,10 +76,10 @@ class City:
         self.ids: dict[str, str] = {}
         self.sealed: list[str] = []
         self.rogue: set[tuple[str, int, int]] = set()
-        self._http = http
+        self.http = http
 
     async def forms(self, service: str) -> Forms:
-        answer = await self._http.get(f"{self.fleet.url(service)}/openapi.json")
+        answer = await self.http.get(f"{self.fleet.url(service)}/openapi.json")
         return Forms(answer.json(), self.aviary)
 
     async def ask(
@@ -93,7 +94,7 @@ class City:
             "tracestate": f"x={self.aviary.code('a tracestate')}",
         }
         params = {"note": self.aviary.text("a query")}
-        answer = await self._http.request(
+        answer = await self.http.request(
             method, self.fleet.url(service) + path, content=content, headers=headers, params=params
         )
         assert answer.status_code < 500, f"{method} {path}: {answer.text}"
@@ -129,7 +130,9 @@ async def test_no_personal_data_leaves_the_vault(city: City, tmp_path: Path) -> 
     await plant_by_refused_requests(city)
     await plant_poison(city)
     await is_through(city)
+    await plant_by_other_services(city)
     texts = [text async for text in served(city)]
+    texts += await streamed(city)
     await asyncio.to_thread(city.fleet.stop)
     texts += [text async for text in on_topics(city)]
     texts += [text async for text in in_collections(city)]
@@ -360,7 +363,7 @@ def saw_everything(city: City, texts: Sequence[Text]) -> None:
     """The search looked where it says: in each place stands what must stand there."""
     by_place = {place: b"\n".join(text.content for text in texts if text.place == place) for place in PLACES}
     pseudonym, post = city.ids["seeker_id"].encode(), city.ids["post_id"].encode()
-    for place in ("record key", "record value", "feed", "collection"):
+    for place in ("record key", "record value", "feed", "stream", "collection"):
         assert pseudonym in by_place[place], place
         assert post in by_place[place], place
     assert b"ce_id=evt-" in by_place["record header"]
@@ -371,4 +374,6 @@ def saw_everything(city: City, texts: Sequence[Text]) -> None:
     assert b"MAMACKPT" in by_place["checkpoint"]
     held = [text for text in texts if (text.place, text.name) == ("collection", "persons")]
     assert len(held) >= len(city.sealed) > 0
+    told = {text.name for text in texts if text.place == "collection" and RARE.encode() in text.content}
+    assert told >= set(FOR_THE_PUBLIC.values()), "what is for the public stands where it may"
     assert {text.name for text in texts if text.place == "log"} >= {f"{service}.log" for service in SERVICES}
