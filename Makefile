@@ -36,7 +36,7 @@ test: $(KERNEL) ## all tests that need only the embedded engines (TEST_ARGS="-k 
 
 .PHONY: properties
 properties: $(KERNEL) ## 10,000 generated histories of a city: after every step, rankings equal the definition
-	@MAMAPOST_EXAMPLES=10000 $(BIN)/python -m pytest tests/unit/matching/test_engine.py -k "definition_after_every_step or leave_no_trace"
+	@MAMAPOST_EXAMPLES=10000 $(BIN)/python -m pytest -o faulthandler_timeout=0 tests/unit/matching/test_engine.py -k "definition_after_every_step or leave_no_trace"
 
 .PHONY: contracts-properties
 contracts-properties: $(STAMP) ## 2,000 generated changes of schemas: what the compatibility checker says is true
