@@ -39,10 +39,10 @@ async def _verify(settings: Settings, city: str | None, on_entries: OnEntries) -
     mongo = Mongo.connect(settings, "revenue")
     started = time.monotonic()
     try:
-        async with at_one_moment(mongo) as snapshot:
-            if city is None:
-                audits = await verify_ledger(snapshot=snapshot, on_entries=on_entries)
-            else:
+        if city is None:
+            audits = await verify_ledger(at_one_moment=lambda: at_one_moment(mongo), on_entries=on_entries)
+        else:
+            async with at_one_moment(mongo) as snapshot:
                 audits = [await verify_city(city, snapshot=snapshot, on_entries=on_entries)]
     finally:
         mongo.close()

@@ -213,8 +213,7 @@ async def _settle(mongo: Mongo, events: EventLog, ledger: Ledger, pair: Pair) ->
 async def _verify(mongo: Mongo) -> tuple[float, int]:
     """Seconds of a verification, and the postings that it read."""
     started = time.perf_counter()
-    async with at_one_moment(mongo) as snapshot:
-        audits = await verify_ledger(snapshot=snapshot)
+    audits = await verify_ledger(at_one_moment=lambda: at_one_moment(mongo))
     seconds = time.perf_counter() - started
     if wrong := [finding for audit in audits for finding in audit.findings]:
         raise SystemExit(f"the ledger is wrong: {wrong[0].rule} at {wrong[0].where}")

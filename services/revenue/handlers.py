@@ -269,8 +269,7 @@ class Verifier(_Checking):
     later = "the ledger will be verified later"
 
     async def _check(self) -> None:
-        async with self._snapshot() as snapshot:
-            audits = await verify_ledger(snapshot=snapshot)
+        audits = await verify_ledger(at_one_moment=self._snapshot)
         metrics.show_verification(audits, self._clock().timestamp())
         for audit in audits:
             for finding in audit.findings:

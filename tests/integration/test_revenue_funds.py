@@ -21,15 +21,14 @@ from services.revenue.app import create
 from services.revenue.domain.funds import RECEIPT_MAX_BYTES
 from services.revenue.domain.payouts import CONFIRMATION_HEADER
 from services.revenue.handlers import Ledger
-from services.revenue.store import MongoLedger, at_one_moment
-from services.revenue.use_cases.verify import verify_ledger
+from services.revenue.store import MongoLedger
 from shared.messaging.events import EventLog
 from shared.runtime.auth import hash_of
 from shared.runtime.mongo import Mongo
 from shared.runtime.settings import Settings
 from tests.events import YANTAI
 from tests.integration.serving import Client, served, without_broker
-from tests.integration.town import NOW, Town, envelopes, settle
+from tests.integration.town import NOW, Town, envelopes, healthy, settle
 
 HOLDERS = {"desk": "read,write", "approver": "read,write", "auditor": "read,personal"}
 
@@ -254,9 +253,3 @@ async def test_the_bank_pays_and_a_donation_comes_in(desks: Desks, mongo: Mongo)
     [kept] = (await desks.desk.get("/funding-sources"))["items"]
     assert (kept["given_fen"], kept["left_fen"]) == (400, 100)
     await healthy(mongo)
-
-
-async def healthy(mongo: Mongo) -> None:
-    async with at_one_moment(mongo) as snapshot:
-        for audit in await verify_ledger(snapshot=snapshot):
-            assert audit.findings == []

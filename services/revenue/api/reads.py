@@ -127,10 +127,10 @@ def _ledger(desk: Desk) -> APIRouter:
     @read.get("/ledger/verify")
     async def verify(city: City | None = None) -> VerificationView:
         """Read the ledger again from its first entry: chain, debits and credits, totals, statements, funds."""
-        async with desk.snapshot() as snapshot:
-            if city is not None:
+        if city is not None:
+            async with desk.snapshot() as snapshot:
                 return verification_view([await verify_city(city, snapshot=snapshot)])
-            audits = await verify_ledger(snapshot=snapshot)
+        audits = await verify_ledger(at_one_moment=desk.snapshot)
         metrics.show_verification(audits, desk.clock().timestamp())
         return verification_view(audits)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal, NamedTuple, Protocol
@@ -269,6 +270,10 @@ class LedgerSnapshot(Protocol):
     async def shift_lines(self, city: str) -> Sequence[AsyncIterator[tuple[str, Link]]]:
         """Entries about shifts in runs, each by shift; a shift may have lines in several."""
         ...
+
+
+AtOneMoment = Callable[[], AbstractAsyncContextManager[LedgerSnapshot]]
+"""Gives the ledger as it is when it is called; a database keeps that for some minutes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
 from itertools import count
 
 from services.revenue.domain.accrual import Shift, Standing
 from services.revenue.domain.ledger import Link
 from services.revenue.domain.reconciliation import Held, Published, Reconciliation, Report
-from services.revenue.ports import LedgerSnapshot
+from services.revenue.ports import AtOneMoment, LedgerSnapshot
 
 Fact = Published | Standing | Shift | Link
 """Something about a shift, from one of the four sides."""
@@ -20,8 +19,6 @@ Side = AsyncIterator[tuple[str, Fact]]
 
 TELL_EVERY = 2_000
 """Shifts between two reports of progress."""
-
-AtOneMoment = Callable[[], AbstractAsyncContextManager[LedgerSnapshot]]
 
 OnShifts = Callable[[str, int], None]
 """Told now and then: city, shifts compared so far."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from services.revenue.domain.audit import Audit
-from services.revenue.ports import LedgerSnapshot
+from services.revenue.ports import AtOneMoment, LedgerSnapshot
 
 EVENTS_TOGETHER = 2_000
 """Entries whose events are fetched at once."""
@@ -44,6 +44,13 @@ async def verify_city(city: str, *, snapshot: LedgerSnapshot, on_entries: OnEntr
     return audit
 
 
-async def verify_ledger(*, snapshot: LedgerSnapshot, on_entries: OnEntries = _silent) -> list[Audit]:
-    """Audit every city that has a ledger."""
-    return [await verify_city(city, snapshot=snapshot, on_entries=on_entries) for city in await snapshot.cities()]
+async def verify_ledger(*, at_one_moment: AtOneMoment, on_entries: OnEntries = _silent) -> list[Audit]:
+    """Audit every city that has a ledger, each at a moment of its own: to read the chains of all takes longer than a
+    database keeps one."""
+    async with at_one_moment() as snapshot:
+        cities = await snapshot.cities()
+    audits: list[Audit] = []
+    for city in cities:
+        async with at_one_moment() as snapshot:
+            audits.append(await verify_city(city, snapshot=snapshot, on_entries=on_entries))
+    return audits

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import fields, replace
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from services.revenue.domain.audit import Kept
 from services.revenue.domain.books import BookTotals
 from services.revenue.domain.funds import Fund
 from services.revenue.domain.ledger import Block, Entry, Link, Posting, Rebate, seal
 from services.revenue.domain.ledger import Head as ChainHead
 from services.revenue.domain.settlements import Account, Settlement
+from services.revenue.ports import LedgerSnapshot
 from services.revenue.use_cases.accrue import accrue_shifts
 from services.revenue.use_cases.settle import SettleMonth
 from services.revenue.use_cases.sign import sign_agreement
 from services.revenue.use_cases.tell import tell_entries
-from services.revenue.use_cases.verify import verify_city
+from services.revenue.use_cases.verify import verify_city, verify_ledger
 from shared.contracts.revenue import RebateAccrued
 from tests.unit.revenue.given import CITY, COMMUNITIES, NOW, PAIR, ids, ledger, settled, shift, spend, terms
 from tests.unit.revenue.memory import MemoryLedger
@@ -161,3 +165,30 @@ async def test_an_entry_that_does_not_balance_cannot_be_sealed(store: MemoryLedg
     [settlement] = [link.entry for link in store.links if link.entry.kind == "settlement"]
     with pytest.raises(ValueError, match="does not balance"):
         seal(ChainHead(CITY), [replace(settlement, legs=(Posting("a", 1), Posting("b", -2)))])
+
+
+async def test_each_city_is_read_at_a_moment_of_its_own(store: MemoryLedger) -> None:
+    """All chains together take longer to read than a database keeps one moment."""
+    elsewhere = shift(city="110100", shift_id="sft-" + "2" * 32)
+    await accrue_shifts([elsewhere], store=store, now=NOW)
+    moments: list[list[str]] = []
+
+    class Moment:
+        """Notes the cities that are read at one moment."""
+
+        def __init__(self) -> None:
+            self.cities = store.cities
+            self.chain, self.blocks, self.told = store.chain, store.blocks, store.told
+
+        async def kept(self, city: str) -> Kept:
+            moments[-1].append(city)
+            return await store.kept(city)
+
+    @asynccontextmanager
+    async def at_one_moment() -> AsyncIterator[LedgerSnapshot]:
+        moments.append([])
+        yield cast("LedgerSnapshot", Moment())
+
+    audits = await verify_ledger(at_one_moment=at_one_moment)
+    assert {audit.city for audit in audits} == {"110100", CITY}
+    assert [len(cities) for cities in moments] == [0, 1, 1]
