@@ -131,6 +131,12 @@ class Scenario:
         return end_of_month(self.usable_from)
 
     @cached_property
+    def city(self) -> str | None:
+        """The city that its commands name first; a programme is played in one. `None`: they name none."""
+        accepted = (command for stage in self.stages for command in stage.commands if command.refusal is None)
+        return next((str(command.body["city"]) for command in accepted if "city" in command.body), None)
+
+    @cached_property
     def counts(self) -> dict[str, int]:
         """Commands that will be accepted, by stage, and all that must be refused."""
         accepted = {

@@ -67,17 +67,19 @@ class Rebates:
                 yield shift_id, accrued, accrued == last, told[last].suspended
 
 
-async def await_lines(sender: Sender, wanted: set[Line], timeout_s: float) -> None:
+async def await_lines(sender: Sender, wanted: set[Line], city: str | None, timeout_s: float) -> None:
     """Read the ledger until it holds all the lines.
 
     Args:
+        city: whose lines they are. A city's list only grows at its end, where the reading goes on; that of all cities
+            grows in the midst too. `None`: there is one city.
         timeout_s: without any of them coming.
 
     Raises:
         Undelivered: no further line came for so long, or revenue did not answer.
     """
     missing = set(wanted)
-    query = {"kinds": "all", "limit": str(PAGE_LIMIT)}
+    query = {"kinds": "all", "limit": str(PAGE_LIMIT)} | ({} if city is None else {"city": city})
     until = time.monotonic() + timeout_s
     while missing:
         answer = await sender.get("/ledger/entries", query)

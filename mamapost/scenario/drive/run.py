@@ -82,9 +82,9 @@ async def drive(
             sender = Sender(stage.service, lanes[stage.service, stage.holder], deadline_s, _counting(report))
             started = time.monotonic()
             if stage.awaits == "suspense":
-                await await_lines(sender, rebates.held(), deadline_s)
+                await await_lines(sender, rebates.held(), scenario.city, deadline_s)
             elif stage.awaits == "rebates":
-                await await_lines(sender, rebates.lines(), deadline_s)
+                await await_lines(sender, rebates.lines(), scenario.city, deadline_s)
             elif stage.awaits == "settlements":
                 await await_settlements(sender, _settlements(filled), deadline_s)
             report.waited_s = time.monotonic() - started if stage.awaits is not None else 0.0

@@ -98,7 +98,8 @@ class FakeService:
 
     def _ledger(self, request: httpx.Request) -> httpx.Response:
         """Pages of two entries; the cursor is the number of entries before the page."""
-        entries = self.entries()
+        city = request.url.params.get("city")
+        entries = [entry for entry in self.entries() if city is None or entry.get("city", city) == city]
         start = int(request.url.params.get("cursor", "0"))
         more = len(entries) > start + 2
         page: Body = {"items": entries[start : start + 2]}

@@ -242,6 +242,26 @@ async def test_settlements_wait_for_the_ledger(service: FakeService) -> None:
     assert journal.stages["settlements"].waited_s > 0
 
 
+async def test_lines_of_another_city_do_not_hide_those_that_come_late(service: FakeService) -> None:
+    """The ledger is read by city and number: a line of this city comes before what was read of the next one."""
+    polls = 0
+
+    def entries() -> list[Body]:
+        nonlocal polls
+        polls += 1
+        own: list[Body] = [
+            {"kind": "accrual", "shift_id": id_of(f"cities:shift:{n}"), "revision": 1, "city": "370600"}
+            for n in (1, 2, 4, 5)
+        ]
+        others = [{"kind": "accrual", "shift_id": f"other-{n}", "revision": 1, "city": "370700"} for n in range(9)]
+        return own[: polls // 3] + others
+
+    service.entries = entries
+    community = Stage("communities", "registry", (Command("community:1", "/communities", {"city": "370600"}),))
+    played = scenario(community, SHIFTS, SETTLEMENT)
+    assert (await drive(played, URLS, None, transport=Network(service), run="cities", deadline_s=5)).ok
+
+
 async def test_a_ledger_that_stands_still_ends_the_drive(service: FakeService) -> None:
     with pytest.raises(Undelivered, match="revenue: 4 of 4 rebates"):
         await drive(scenario(SHIFTS, SETTLEMENT), URLS, None, transport=Network(service), deadline_s=0.3)
