@@ -223,7 +223,7 @@ def _mixed(stages: Mapping[str, tuple[Command, ...]], journal: Journal) -> Itera
         elif kind == "post":
             yield _Due(kind, "/posts", resolve(next(posts), ids))
         elif (shift := next(shifts, None)) is not None:
-            yield _Due(kind, "/shifts", resolve(shift.body, ids), shift.accrues)
+            yield _Due(kind, "/shifts", resolve(shift.body, ids), shift.accrues and not shift.suspended)
         else:
             return
 
