@@ -21,7 +21,6 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from rich.console import Console
 from rich.table import Table
 
-from mamapost.dlq.letters import read_to_end
 from services.revenue.domain.reconciliation import Published, Report
 from services.revenue.handlers import shift_of
 from services.revenue.store import at_one_moment
@@ -31,6 +30,7 @@ from shared.contracts.fast import decode
 from shared.contracts.registry import ShiftCompleted
 from shared.contracts.topics import PARTITIONS, partition_of
 from shared.messaging.connection import Connection
+from shared.messaging.reading import read_to_end
 from shared.runtime.mongo import Mongo
 from shared.runtime.settings import Settings
 

@@ -7,26 +7,21 @@ and a replay that was broken off goes on where it stopped.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.local.errors import LocalRunError
 from shared.contracts.topics import TOPICS
 from shared.messaging.connection import Connection
+from shared.messaging.reading import read_to_end
 
 LETTERS_MAX = 200_000
 """Letters looked at in one call, under 1 kB each; more of them want `--since` or a topic."""
-
-POLL_MS = 100
-QUIET_POLLS = 2
-"""Empty polls after the last known message that make an end: a broker may tell the end of a partition too low."""
-
-FETCH_BATCH = 2_000
 
 
 class Origin(NamedTuple):
@@ -138,36 +133,6 @@ def _noted(letter: Letter, replayed: Mapping[Origin, int]) -> Letter:
         return letter
     fields = {name: getattr(letter, name) for name in Letter.__slots__}
     return Letter(**{**fields, "is_replayed": True})
-
-
-async def read_to_end(
-    broker: Connection, places: Mapping[TopicPartition, int]
-) -> AsyncIterator[ConsumerRecord[bytes, bytes]]:
-    """Every message from these places up to what is the end now; partitions interleave, each in order.
-
-    Raises:
-        KafkaError: the broker does not answer.
-    """
-    if not places:
-        return
-    consumer = AIOKafkaConsumer(**broker.arguments(), auto_offset_reset="earliest", enable_auto_commit=False)
-    await consumer.start()
-    try:
-        ends = await consumer.end_offsets(list(places))
-        begins = await consumer.beginning_offsets(list(places))
-        consumer.assign(list(places))
-        for place, offset in places.items():
-            consumer.seek(place, max(offset, begins[place]))
-        quiet = 0
-        while quiet < QUIET_POLLS:
-            polled = await consumer.getmany(timeout_ms=POLL_MS, max_records=FETCH_BATCH)
-            for records in polled.values():
-                for record in records:
-                    yield record
-            is_there = polled or not all([await consumer.position(place) >= ends[place] for place in places])
-            quiet = 0 if is_there else quiet + 1
-    finally:
-        await consumer.stop()
 
 
 def starts(origins: Iterable[Origin]) -> dict[TopicPartition, int]:

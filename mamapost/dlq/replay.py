@@ -16,11 +16,12 @@ from enum import StrEnum
 import orjson
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 
-from mamapost.dlq.letters import Letter, Origin, by_origin, read_to_end, starts
+from mamapost.dlq.letters import Letter, Origin, by_origin, starts
 from shared.contracts.envelope import Undecodable, decode
 from shared.contracts.topics import TOPICS
 from shared.messaging.connection import Connection
 from shared.messaging.dead_letters import REPLAYS_HEADER, replays_of
+from shared.messaging.reading import read_to_end
 
 BATCH = 500
 """Messages sent before their replay is noted: so many come twice at most when a replay is broken off."""

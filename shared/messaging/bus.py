@@ -28,6 +28,7 @@ from shared.messaging.consume import Apply, Consumer
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.events import EventLog
 from shared.messaging.partitions import Partitions
+from shared.messaging.reading import read_to_end
 from shared.messaging.relay import Relay, own_topics
 from shared.messaging.slices import SliceConsumer
 from shared.messaging.topics import ensure_topics, strays
@@ -51,9 +52,6 @@ PRODUCER_BATCH_MAX_BYTES = 512 * 1024
 
 STRAY_MAX = 10_000
 """Messages that are looked at on a topic that the broker made by itself: more than a relay publishes within WATCH_S."""
-
-STRAY_POLL_MS = 200
-"""A poll that finds nothing for so long has come to the end of such a topic."""
 
 STOP_TIMEOUT_S = 15
 """How long a stop waits for the batch at hand; the store's own timeouts end it before."""
@@ -262,6 +260,8 @@ class Bus:
             Whether one was removed.
         """
         found = await strays(admin, own)
+        if not found:
+            return False
         is_new = not await self._relay.knows(cluster_id)
         expendable = [
             name
@@ -277,28 +277,14 @@ class Bus:
 
     async def _holds_own_events(self, topic: str, partitions: int) -> bool:
         """Whether every message on a topic, of which there are few, is an event of this service's log."""
-        reader = AIOKafkaConsumer(
-            **self._connection.arguments(), request_timeout_ms=REQUEST_TIMEOUT_MS, auto_offset_reset="earliest"
-        )
-        await reader.start()
-        try:
-            places = [TopicPartition(topic, number) for number in range(partitions)]
-            reader.assign(places)
-            ends = await reader.end_offsets(places)
-            seen = 0
-            while seen <= STRAY_MAX:
-                polled = await reader.getmany(timeout_ms=STRAY_POLL_MS)
-                records = [record for place in polled.values() for record in place]
-                seen += len(records)
-                named = [dict(record.headers).get("ce_id") or b"" for record in records]
-                if not await self._events.holds({event_id.decode(errors="replace") for event_id in named}):
+        places = {TopicPartition(topic, number): 0 for number in range(partitions)}
+        ids: list[str] = []
+        async with contextlib.aclosing(read_to_end(self._connection, places, REQUEST_TIMEOUT_MS)) as records:
+            async for record in records:
+                ids.append((dict(record.headers).get("ce_id") or b"").decode(errors="replace"))
+                if len(ids) > STRAY_MAX:
                     return False
-                # An empty poll as well: the embedded broker tells where its last batch begins, not where it ends.
-                if not records and all([await reader.position(place) >= ends[place] for place in places]):
-                    return True
-            return False
-        finally:
-            await reader.stop()
+        return await self._events.holds(set(ids))
 
     async def _is_empty(self, partitions: Mapping[str, int]) -> bool:
         """Whether no partition of these topics holds a message.

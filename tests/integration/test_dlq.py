@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from deploy.local.engines import Engines
 from mamapost.cli import app
 from mamapost.dlq import replay as replaying
-from mamapost.dlq.letters import Filter, Origin, read_letters, read_to_end
+from mamapost.dlq.letters import Filter, Origin, read_letters
 from mamapost.dlq.replay import Outcome, plan, replay
 from shared.contracts.envelope import Envelope, Reason, encode
 from shared.contracts.fields import Event
@@ -25,6 +25,7 @@ from shared.contracts.topics import PARTITIONS
 from shared.kernel.ids import new_id
 from shared.messaging.connection import Connection
 from shared.messaging.dead_letters import REPLAYS_HEADER, DeadLetters, Rejected
+from shared.messaging.reading import read_to_end
 from shared.messaging.relay import own_topics
 from shared.messaging.topics import ensure_topics
 from shared.runtime.mongo import Mongo
