@@ -17,8 +17,7 @@ from mamapost.demo.reads import Item
 from mamapost.demo.report import Check
 from shared.contracts.revenue import PayoutConfirmed, PayoutsOrdered
 from shared.kernel.clock import civil_day, system_clock
-
-FEN_E4 = 10_000
+from shared.kernel.money import E4
 
 COLUMNS = "record,payout_id,amount_fen,state,bank_reference,booked_on,value"
 """Of the bank's file, as `docs/http.md` has them."""
@@ -80,7 +79,7 @@ def check_paid(entries: Sequence[Item], settlements: Sequence[Item], reader: Rea
     settled, paid, told = Counter[tuple[str, str]](), Counter[tuple[str, str]](), Counter[str]()
     for settlement in settlements:
         if settlement.get("reversed_at") is None:
-            settled[settlement["employer_id"], settlement["community_id"]] += settlement["amount_fen"] * FEN_E4
+            settled[settlement["employer_id"], settlement["community_id"]] += settlement["amount_fen"] * E4
     in_ledger = {entry["cause"]: entry for entry in entries if entry["kind"] == "payout"}
     for entry in in_ledger.values():
         paid[entry["employer_id"], entry["community_id"]] += entry["amount_fen_e4"]
@@ -90,7 +89,7 @@ def check_paid(entries: Sequence[Item], settlements: Sequence[Item], reader: Rea
         event = cast("PayoutConfirmed", envelope.event)
         told[event.payout_id] += 1
         posted = in_ledger.get(event.payout_id, {}).get("amount_fen_e4", 0)
-        check.compare(f"posted of {event.payout_id}", posted, event.amount_fen * FEN_E4 * (event.state == "paid"))
+        check.compare(f"posted of {event.payout_id}", posted, event.amount_fen * E4 * (event.state == "paid"))
     check.compare(
         "payouts in the ledger, told of once each", {one: told[one] for one in in_ledger}, dict.fromkeys(in_ledger, 1)
     )

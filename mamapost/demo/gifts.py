@@ -10,8 +10,7 @@ from mamapost.demo.reader import Reader
 from mamapost.demo.reads import Item
 from mamapost.demo.report import Check
 from shared.contracts.revenue import FundSpent, GrantMade, SpendingDeclined
-
-FEN_E4 = 10_000
+from shared.kernel.money import E4
 
 
 def check_gifts(entries: Sequence[Item], sources: Sequence[Item], reader: Reader) -> Check:
@@ -25,7 +24,7 @@ def check_gifts(entries: Sequence[Item], sources: Sequence[Item], reader: Reader
         posted = in_ledger.pop(grant.grant_id, {})
         kind = "grant" if grant.employer_id is None else "subsidy"
         found = (posted.get("kind"), posted.get("amount_fen_e4"))
-        check.compare(f"entry of {grant.grant_id}", found, (kind, grant.amount_fen * FEN_E4))
+        check.compare(f"entry of {grant.grant_id}", found, (kind, grant.amount_fen * E4))
     for cause in in_ledger:
         check.fail(f"{cause} is in the ledger and was never told")
     for source in sources:
@@ -41,7 +40,7 @@ def check_spendings(entries: Sequence[Item], reader: Reader) -> Check:
     paid = {entry["cause"]: entry["amount_fen_e4"] for entry in entries if entry["kind"] == "spending"}
     for envelope in reader.of(FundSpent):
         spent = cast("FundSpent", envelope.event)
-        check.compare(f"paid for {spent.spending_id}", paid.pop(spent.spending_id, 0), spent.amount_fen * FEN_E4)
+        check.compare(f"paid for {spent.spending_id}", paid.pop(spent.spending_id, 0), spent.amount_fen * E4)
     for envelope in reader.of(SpendingDeclined):
         check.compare(f"declined {envelope.event.entity_id}", envelope.event.entity_id in paid, False)
     for cause in paid:

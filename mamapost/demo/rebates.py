@@ -24,8 +24,7 @@ from mamapost.demo.reader import Reader
 from mamapost.demo.reads import Item, items
 from mamapost.demo.report import Check
 from shared.kernel.clock import CITY_ZONE
-
-FEN_E4 = 10_000
+from shared.kernel.money import E4
 
 LEAST_RATE_BP = 500
 """What suspense is posted at (decision 0032)."""
@@ -132,7 +131,7 @@ def _marginal(base_fen: int, agreement: Item) -> int:
 
 
 def _exact(base_fen: int, rate_bp: int) -> int:
-    rebate = Fraction(rate_bp, 10_000) * base_fen * FEN_E4
+    rebate = Fraction(rate_bp, 10_000) * base_fen * E4
     if rebate.denominator != 1:
         raise AssertionError("an accrual is exact in fen × 10 000 by its definition")
     return rebate.numerator
@@ -152,19 +151,35 @@ def posted(entries: Iterable[Mapping[str, Any]]) -> Owed:
     return Owed(bases, flat, tiered)
 
 
+def compare_flat(check: Check, expected: Owed, found: Owed) -> int:
+    """Each shift's rebate where its rate is flat. Returns what differs, in fen × 10 000."""
+    return _compare(check, "rebate of", expected.flat, found.flat)
+
+
+def compare_tiered(check: Check, expected: Owed, found: Owed) -> int:
+    """Each month's rebate under tiers, and the bases that it is made of. Returns what the rebates differ by."""
+    for shift_id in (found.bases.keys() | expected.bases.keys()) - expected.flat.keys() - found.flat.keys():
+        check.compare(f"base of {shift_id}", found.bases.get(shift_id, 0), expected.bases.get(shift_id, 0))
+    return _compare(check, "rebate under", expected.tiered, found.tiered)
+
+
+def _compare(check: Check, what: str, expected: Mapping[str, int], found: Mapping[str, int]) -> int:
+    differing = 0
+    for key in found.keys() | expected.keys():
+        check.compare(f"{what} {key}", found.get(key, 0), expected.get(key, 0))
+        differing += abs(found.get(key, 0) - expected.get(key, 0))
+    return differing
+
+
 def _ledger(expected: Owed, found: Owed) -> Check:
     check = Check("ledger: each shift = base × rate, exact")
-    for shift_id in found.flat.keys() | expected.flat.keys():
-        check.compare(f"rebate of {shift_id}", found.flat.get(shift_id, 0), expected.flat.get(shift_id, 0))
+    compare_flat(check, expected, found)
     return check
 
 
 def _tiers(expected: Owed, found: Owed) -> Check:
     check = Check("tiers: a month's base at marginal rates")
-    for key in found.tiered.keys() | expected.tiered.keys():
-        check.compare(f"rebate under {key}", found.tiered.get(key, 0), expected.tiered.get(key, 0))
-    for shift_id in (found.bases.keys() | expected.bases.keys()) - expected.flat.keys() - found.flat.keys():
-        check.compare(f"base of {shift_id}", found.bases.get(shift_id, 0), expected.bases.get(shift_id, 0))
+    compare_tiered(check, expected, found)
     return check
 
 
@@ -213,13 +228,13 @@ async def _settlements(revenue: httpx.AsyncClient, entries: list[Item], settleme
         pair = settlement["employer_id"], settlement["community_id"]
         own = lines.get((*pair, settlement["month"]), [])[: settlement["entries"]]
         exact = sum(entry["amount_fen_e4"] for entry in own) + carried[pair]
-        amount = int((Decimal(exact) / FEN_E4).quantize(Decimal(1), ROUND_HALF_EVEN))
+        amount = int((Decimal(exact) / E4).quantize(Decimal(1), ROUND_HALF_EVEN))
         which = settlement["settlement_id"]
         check.compare(f"amount_fen of {which}", settlement["amount_fen"], amount)
-        check.compare(f"carry of {which}", settlement["carry_out_fen_e4"], exact - amount * FEN_E4)
+        check.compare(f"carry of {which}", settlement["carry_out_fen_e4"], exact - amount * E4)
         check.compare(f"entries of {which}", settlement["entries"], len(own))
         if not settlement.get("reversed_at"):
-            carried[pair] = exact - amount * FEN_E4
+            carried[pair] = exact - amount * E4
             del lines[*pair, settlement["month"]][: len(own)]
         statement = await revenue.get(f"/settlements/{which}/statement", headers={"Accept": "text/csv"})
         statement.raise_for_status()

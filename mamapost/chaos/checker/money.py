@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from mamapost.chaos.evidence import Money, Topics
-from mamapost.demo.rebates import Owed, owed, posted
+from mamapost.demo.rebates import Owed, compare_flat, compare_tiered, owed, posted
 from mamapost.demo.report import Check
 from shared.contracts.registry import ShiftCompleted
 from shared.contracts.revenue import AgreementSigned, RebateAccrued
@@ -49,14 +49,7 @@ def rebates_are_exact(topics: Topics, money: Money) -> Balance:
     check = Check("ledger: each shift's last revision, base × rate")
     expected, _ = expected_of(topics)
     found = posted(money.entries)
-    imbalance = 0
-    for what, wanted in ((found.flat, expected.flat), (found.tiered, expected.tiered)):
-        for key in what.keys() | wanted.keys():
-            check.compare(f"rebate of {key}", what.get(key, 0), wanted.get(key, 0))
-            imbalance += abs(what.get(key, 0) - wanted.get(key, 0))
-    for shift_id in (found.bases.keys() | expected.bases.keys()) - found.flat.keys() - expected.flat.keys():
-        check.compare(f"base of {shift_id}", found.bases.get(shift_id, 0), expected.bases.get(shift_id, 0))
-    return Balance(check, imbalance)
+    return Balance(check, compare_flat(check, expected, found) + compare_tiered(check, expected, found))
 
 
 def debits_equal_credits(money: Money) -> Balance:
