@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from services.revenue.domain.audit import Audit
 from services.revenue.store import at_one_moment
-from services.revenue.use_cases.verify import verify_city, verify_ledger
+from services.revenue.use_cases.verify import verify_ledger
 from shared.runtime.mongo import Mongo
 from shared.runtime.settings import Settings
 
@@ -39,11 +39,7 @@ async def _verify(settings: Settings, city: str | None, on_entries: OnEntries) -
     mongo = Mongo.connect(settings, "revenue")
     started = time.monotonic()
     try:
-        if city is None:
-            audits = await verify_ledger(at_one_moment=lambda: at_one_moment(mongo), on_entries=on_entries)
-        else:
-            async with at_one_moment(mongo) as snapshot:
-                audits = [await verify_city(city, snapshot=snapshot, on_entries=on_entries)]
+        audits = await verify_ledger(at_one_moment=lambda: at_one_moment(mongo), city=city, on_entries=on_entries)
     finally:
         mongo.close()
     return Verified(audits, time.monotonic() - started)

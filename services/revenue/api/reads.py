@@ -23,7 +23,7 @@ from services.revenue.api.views import (
     suspended_view,
     verification_view,
 )
-from services.revenue.use_cases.verify import verify_city, verify_ledger
+from services.revenue.use_cases.verify import verify_ledger
 from shared.contracts.fields import City, Month
 from shared.kernel.ids import ID_PATTERN
 from shared.runtime.pages import LIMIT_DEFAULT, Cursor, Limit, Page, decode_cursor, encode_cursor
@@ -127,11 +127,9 @@ def _ledger(desk: Desk) -> APIRouter:
     @read.get("/ledger/verify")
     async def verify(city: City | None = None) -> VerificationView:
         """Read the ledger again from its first entry: chain, debits and credits, totals, statements, funds."""
-        if city is not None:
-            async with desk.snapshot() as snapshot:
-                return verification_view([await verify_city(city, snapshot=snapshot)])
-        audits = await verify_ledger(at_one_moment=desk.snapshot)
-        metrics.show_verification(audits, desk.clock().timestamp())
+        audits = await verify_ledger(at_one_moment=desk.snapshot, city=city)
+        if city is None:
+            metrics.show_verification(audits, desk.clock().timestamp())
         return verification_view(audits)
 
     @read.get("/suspense", response_model_exclude_none=True)

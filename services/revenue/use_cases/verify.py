@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from services.revenue.domain.audit import Audit
 from services.revenue.ports import AtOneMoment, LedgerSnapshot
@@ -44,13 +44,19 @@ async def verify_city(city: str, *, snapshot: LedgerSnapshot, on_entries: OnEntr
     return audit
 
 
-async def verify_ledger(*, at_one_moment: AtOneMoment, on_entries: OnEntries = _silent) -> list[Audit]:
-    """Audit every city that has a ledger, each at a moment of its own: to read the chains of all takes longer than a
-    database keeps one."""
-    async with at_one_moment() as snapshot:
-        cities = await snapshot.cities()
-    audits: list[Audit] = []
-    for city in cities:
+async def verify_ledger(
+    *, at_one_moment: AtOneMoment, city: str | None = None, on_entries: OnEntries = _silent
+) -> list[Audit]:
+    """Audit a city, or every one that has a ledger, each at a moment of its own: to read the chains of all takes longer
+    than a database keeps one."""
+    cities: Sequence[str]
+    if city is not None:
+        cities = [city]
+    else:
         async with at_one_moment() as snapshot:
-            audits.append(await verify_city(city, snapshot=snapshot, on_entries=on_entries))
+            cities = await snapshot.cities()
+    audits: list[Audit] = []
+    for one in cities:
+        async with at_one_moment() as snapshot:
+            audits.append(await verify_city(one, snapshot=snapshot, on_entries=on_entries))
     return audits
