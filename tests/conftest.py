@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
-from deploy.local.engines import Engines
+from deploy.local.engines import Engines, EngineUrls
 from deploy.local.errors import EngineNotOurs
 from deploy.local.recipes import KAFKA_VARIABLE
 from shared.runtime.mongo import Mongo
@@ -35,17 +35,17 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
 @pytest.fixture
 def settings(engines: Engines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Settings of a service on the engines, with a database, consumer groups and checkpoints of this test alone."""
-    return settings_in(tmp_path, engines, monkeypatch)
+    return settings_in(tmp_path, engines.urls, monkeypatch)
 
 
-def settings_in(folder: Path, engines: Engines, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings_in(folder: Path, urls: EngineUrls, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Settings of a service on the engines, with a database and consumer groups of its own; its files in a folder."""
     monkeypatch.setenv("MAMAPOST_MATCHING_CHECKPOINT_DIR", str(folder / "checkpoints"))
     key_file = folder / "master.key"
     key_file.write_text(secrets.token_hex(32))
     return Settings(
-        kafka=engines.urls.kafka,
-        mongo=engines.urls.mongo,
+        kafka=urls.kafka,
+        mongo=urls.mongo,
         db_prefix=f"t_{secrets.token_hex(6)}",
         master_key_file=key_file,
     )

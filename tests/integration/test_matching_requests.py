@@ -34,7 +34,7 @@ async def matching(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -
     """The service on a broker of its own; its start takes longer than all tests of it."""
     await empty_broker(engines)
     with pytest.MonkeyPatch.context() as patched:
-        settings = settings_in(tmp_path_factory.mktemp("matching"), engines, patched)
+        settings = settings_in(tmp_path_factory.mktemp("matching"), engines.urls, patched)
         async with running(settings) as (_, get):
             yield settings, get
     own = Mongo.connect(settings, "matching")

@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import secrets
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -24,7 +23,7 @@ from shared.contracts.fields import Event
 from shared.messaging.connection import Connection
 from shared.runtime.mongo import Mongo, StoreUnavailable
 from shared.runtime.settings import Settings
-from tests.conftest import eventually
+from tests.conftest import eventually, settings_in
 from tests.integration.serving import Producer, producing, served
 from tests.integration.town import NOW, Town, healthy
 
@@ -50,16 +49,8 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def settings(cluster: Cluster, tmp_path: Path) -> Settings:
-    key_file = tmp_path / "master.key"
-    key_file.write_text(secrets.token_hex(32))
-    return Settings(
-        kafka=cluster.urls.kafka,
-        mongo=cluster.urls.mongo,
-        db_prefix=f"t_{secrets.token_hex(6)}",
-        master_key_file=key_file,
-        replication_factor=NODES,
-    )
+def settings(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    return settings_in(tmp_path, cluster.urls, monkeypatch).model_copy(update={"replication_factor": NODES})
 
 
 async def tell(registry: Producer, events: Sequence[Event]) -> None:
