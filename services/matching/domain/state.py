@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from services.matching.domain.policy import Schedule
 from shared.kernel.geo import Vector
@@ -103,8 +103,7 @@ class Certificate:
     valid_until: date | None
 
 
-@dataclass(frozen=True, slots=True)
-class Shift:
+class Shift(NamedTuple):
     """How a shift went, and the civil day on which it began."""
 
     seeker_id: str
@@ -115,9 +114,8 @@ class Shift:
 State = Seeker | Post | Employer | Station | Placement | Certificate | Shift | Schedule
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """One version of one entity.
+class Fact(NamedTuple):
+    """One version of one entity. A tuple, as `Shift` is: the commonest of what comes, and made twice as fast.
 
     Attributes:
         state: `None` once the entity is over: withdrawn, closed, ended, revoked. Its version is kept, so that an

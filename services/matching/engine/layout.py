@@ -60,6 +60,16 @@ NO_EDGE = -1
 """Edge of a list that holds everyone who matches."""
 
 
+class Columns(np.ndarray[Any, np.dtype[np.void]]):
+    """Records whose fields are attributes, as those of `np.recarray` are, which take many times as long to ask."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.view(np.ndarray)[name]
+        except ValueError:
+            raise AttributeError(name) from None
+
+
 class Records(Protocol):
     """An array of records, whose fields are columns."""
 
@@ -295,26 +305,26 @@ def seekers(rows: int) -> Seekers:
     """Records of seekers, none of them in use."""
     made = records(SEEKER, rows)
     made["where"] = made["busy"] = -1
-    return cast(Seekers, made.view(np.recarray))
+    return cast(Seekers, made.view(Columns))
 
 
 def posts(rows: int) -> Posts:
     """Records of posts, none of them in use."""
     made = records(POST, rows)
     made["where"] = -1
-    return cast(Posts, made.view(np.recarray))
+    return cast(Posts, made.view(Columns))
 
 
 def shifts(rows: int) -> Shifts:
     """Records of shifts."""
-    return cast(Shifts, records(SHIFT, rows).view(np.recarray))
+    return cast(Shifts, records(SHIFT, rows).view(Columns))
 
 
 def lists(form: np.dtype[np.void], rows: int) -> Lists:
     """Empty lists of a form, `TOP` or `BEST`, in which everyone stands."""
     made = records(form, rows)
     made["edge"] = NO_EDGE
-    return cast(Lists, made.view(np.recarray))
+    return cast(Lists, made.view(Columns))
 
 
 def index(blocks: int, sorts: int, cell: float, codes: int) -> Index:
@@ -329,8 +339,8 @@ def index(blocks: int, sorts: int, cell: float, codes: int) -> Index:
     return Index(
         _pages(4 * blocks * 7 * BLOCK).view(np.float32).reshape(blocks, 7, BLOCK),
         _pages(4 * blocks * codes * BLOCK).view(np.uint32).reshape(blocks, codes, BLOCK),
-        cast(Blocks, records(_BLOCK, blocks).view(np.recarray)),
-        cast(Heads, heads.view(np.recarray)),
+        cast(Blocks, records(_BLOCK, blocks).view(Columns)),
+        cast(Heads, heads.view(Columns)),
         np.array([0, -1, 0], np.int64),
         np.array([cell], np.float64),
     )

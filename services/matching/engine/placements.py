@@ -166,7 +166,7 @@ class Placements:
 
 
 def _rows(count: int) -> _Rows:
-    return cast(_Rows, layout.records(_FORM, count).view(np.recarray))
+    return cast(_Rows, layout.records(_FORM, count).view(layout.Columns))
 
 
 def _bytes(rows: _Rows, count: int) -> U8:

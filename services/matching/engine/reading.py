@@ -44,33 +44,33 @@ def candidate(
         declared: mask of the skills that she declared herself, where that is not all she has.
     """
     record, word = city.seekers[s], int(city.seekers.row[s, 5])
-    skills = skill_mask(record.row[6], city.seeker_more[s])
+    skills = skill_mask(record["row"][6], city.seeker_more[s])
     seeker = Seeker(
-        home=Vector(*record.home.tolist()),
+        home=Vector(*record["home"].tolist()),
         limit_m=word >> 32,
-        free=int.from_bytes(record.row[:6].tobytes(), "little") & FULL_WEEK,
+        free=int.from_bytes(record["row"][:6].tobytes(), "little") & FULL_WEEK,
         skills=book.skills_of(skills if declared is None else declared),
         kinds=KINDS_OF[word >> 16 & 15],
         facilities=FACILITIES_OF[word >> 20 & 15],
-        pay_floor_fen=int(record.row[7]),
-        eligible_until=date.fromordinal(int(record.until)),
-        registered_at=instant(int(record.at)),
+        pay_floor_fen=int(record["row"][7]),
+        eligible_until=date.fromordinal(int(record["until"])),
+        registered_at=instant(int(record["at"])),
     )
     busy, posts = 0, []
     for placement in placements:
         busy |= placement.hours
         posts.append(placement.post_id)
     return Candidate(
-        id=id_of("skr-", record.key),
+        id=id_of("skr-", record["key"]),
         city=city_code,
         seeker=seeker,
         eligible=seeker.eligible_until >= civil_day(at),
         skills=book.skills_of(skills),
         busy=busy,
         posts=frozenset(posts),
-        attended=int(record.attended),
-        left_early=int(record.left_early),
-        shifts=int(record.shifts),
+        attended=int(record["attended"]),
+        left_early=int(record["left_early"]),
+        shifts=int(record["shifts"]),
         waited_weeks=waited_weeks_of(seeker.registered_at, at),
     )
 
@@ -79,20 +79,20 @@ def post(city: City, p: int, book: SkillBook, employer_id: str, station_id: str 
     """What an employer offers."""
     record, word = city.posts[p], int(city.posts.row[p, 5])
     half = city.post_more.shape[1] // 2
-    closes, own = int(record.closes), int(record.own)
+    closes, own = int(record["closes"]), int(record["own"])
     return Post(
         employer_id=employer_id,
         station_id=station_id,
         kind=_KIND_OF_BIT[word >> 16 & 15],
-        location=Vector(*record.place.tolist()) if word >> 24 & 1 else None,
-        hours=int.from_bytes(record.row[:6].tobytes(), "little") & FULL_WEEK,
+        location=Vector(*record["place"].tolist()) if word >> 24 & 1 else None,
+        hours=int.from_bytes(record["row"][:6].tobytes(), "little") & FULL_WEEK,
         min_minutes=word >> 48,
-        skills_required=book.skills_of(skill_mask(record.row[6], city.post_more[p, :half])),
-        skills_desired=book.skills_of(skill_mask(record.row[7], city.post_more[p, half:])),
-        expected_hourly_fen=int(record.pay),
-        seats=int(record.seats),
+        skills_required=book.skills_of(skill_mask(record["row"][6], city.post_more[p, :half])),
+        skills_desired=book.skills_of(skill_mask(record["row"][7], city.post_more[p, half:])),
+        expected_hourly_fen=int(record["pay"]),
+        seats=int(record["seats"]),
         facilities=FACILITIES_OF[own & 15],
         urgent=bool(own & URGENT),
-        opened_at=instant(int(record.at)),
+        opened_at=instant(int(record["at"])),
         closes_at=None if closes == NEVER_MS else instant(closes),
     )

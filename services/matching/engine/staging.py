@@ -25,6 +25,7 @@ from services.matching.engine.layout import (
     U8,
     U64,
     UNNUMBERED,
+    Columns,
     Records,
 )
 
@@ -259,7 +260,7 @@ def _records(form: np.dtype[np.void], parts: list[bytes], keys: U64) -> npt.NDAr
     made = np.frombuffer(bytearray().join(parts), form)
     made["key"] = keys
     made.flags.writeable = False
-    return made.view(np.recarray)
+    return made.view(Columns)
 
 
 def shift_news(facts: Iterable[Fact]) -> ShiftNews:
@@ -275,7 +276,7 @@ def shift_news(facts: Iterable[Fact]) -> ShiftNews:
     made["revision"] = [fact.version for fact, _ in said]
     made["day"] = [shift.day.toordinal() for _, shift in said]
     made["verdict"] = [VERDICTS[shift.verdict] for _, shift in said]
-    return cast(ShiftNews, made.view(np.recarray))
+    return cast(ShiftNews, made.view(Columns))
 
 
 def words_of(mask: int, first: int, count: int) -> bytes:
