@@ -93,7 +93,8 @@ class Peers:
         self._url = url
         self._known: Sequence[Owner] = ()
         self._known_until_s = 0.0
-        tls = httpx.create_ssl_context(trust_env=False)  # one for both: each reads all authorities' certificates
+        # One for both, and only where the instances speak TLS: it reads all authorities' certificates.
+        tls = httpx.create_ssl_context(trust_env=False) if url.startswith("https:") else False
         self._client = _client(PEERS_MAX, tls)
         self._streams = _client(STREAMS_MAX, tls)
 
@@ -149,7 +150,7 @@ class Peers:
             await response.aclose()
 
 
-def _client(most: int, tls: ssl.SSLContext) -> httpx.AsyncClient:
+def _client(most: int, tls: ssl.SSLContext | bool) -> httpx.AsyncClient:
     limits = httpx.Limits(max_connections=most)
     return httpx.AsyncClient(limits=limits, verify=tls, trust_env=False, follow_redirects=False)
 
