@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -125,12 +126,18 @@ class Hirings:
         if prepared.cancelled() or not prepared.done():
             return
         prepared.result()
+        turn_s = time.monotonic()
         while not self._stopped.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._due.wait(), self._interval_s)
+                await asyncio.wait_for(self._due.wait(), max(turn_s - time.monotonic(), 0))
             self._due.clear()
-            if not self._stopped.is_set():
-                await self._try(self.tick)
+            if self._stopped.is_set():
+                return
+            if time.monotonic() < turn_s:
+                await self._try(self.look_at_woken)
+                continue
+            await self._try(self.tick)
+            turn_s = time.monotonic() + self._interval_s
 
     async def _try(self, work: Callable[[], Awaitable[None]]) -> None:
         """A failure that may pass is told and tried again with the next tick; any other ends the loop."""
@@ -141,7 +148,19 @@ class Hirings:
                 raise
             _log.warning("to be tried again", error=error.code)
 
-    # --- one tick ---
+    # --- what there is to do ---
+
+    async def look_at_woken(self) -> None:
+        """Look at the hirings that something was told about, some of them; all else waits for its tick, since who asks
+        about all hirings whenever one of them changes does little else in a city that hires.
+
+        Raises:
+            StartingError, StoreUnavailable
+        """
+        now = self._clock()
+        board = self.board(now)
+        for post_id in self._take_woken(board):
+            await self._look(post_id, board, now)
 
     async def tick(self) -> None:
         """Do what is due now, a bounded part of it.
@@ -236,9 +255,7 @@ class Hirings:
 
     async def _posts_due(self, board: Board, now: datetime) -> list[str]:
         """Posts whose hiring has something to do: those told of, those with offers run out, then the next in turn."""
-        due = dict.fromkeys(list(self._woken)[:LOOKS_MAX])
-        for post_id in due:
-            del self._woken[post_id]
+        due = dict.fromkeys(self._take_woken(board))
         due |= dict.fromkeys(await self._offers.posts_with_expired(now, LOOKS_MAX))
         page = await self._offers.open_hirings(self._after, PAGE_MAX)
         self._after = page[-1].post_id if len(page) == PAGE_MAX else ""
@@ -247,6 +264,13 @@ class Hirings:
         for post_id in here[LOOKS_MAX:]:
             self._woken.setdefault(post_id)
         return here[:LOOKS_MAX]
+
+    def _take_woken(self, board: Board) -> list[str]:
+        """Posts here whose hirings something was told about; the rest is taken the next time."""
+        taken = list(self._woken)[:LOOKS_MAX]
+        for post_id in taken:
+            del self._woken[post_id]
+        return [post_id for post_id in taken if board.city_of("post", post_id) is not None]
 
     async def _with_work(self, page: Sequence[Hiring], board: Board, now: datetime) -> Iterable[str]:
         """Hirings of a page at which a look would change something."""

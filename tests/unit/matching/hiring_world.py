@@ -325,10 +325,17 @@ class Town:
         self.hirings = self.instance()
         self._numbers = 0
 
-    def instance(self) -> Hirings:
+    def instance(self, interval_ms: int = 10) -> Hirings:
         """One more process with the loop."""
         return Hirings(
-            self.offers, self.registry, self.board, self.attendance, self.terms, lambda: self.now, self._new_id, 10
+            self.offers,
+            self.registry,
+            self.board,
+            self.attendance,
+            self.terms,
+            lambda: self.now,
+            self._new_id,
+            interval_ms,
         )
 
     def board(self, now: datetime) -> SlowBoard:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, cast
 
 import pytest
 
 from services.matching.domain import Fact
-from services.matching.domain.hiring import Plan, plan
+from services.matching.domain.hiring import Hiring, Plan, plan
 from services.matching.engine import Engine
 from services.matching.hiring import loop, offering
 from services.matching.hiring.board import OwnedBoard
@@ -46,6 +47,33 @@ async def test_others_run_while_many_hirings_are_judged(monkeypatch: pytest.Monk
     running.cancel()
     assert judged >= 3 * JUDGED_AT_ONCE
     assert max(at_once) <= JUDGED_AT_ONCE
+
+
+async def test_what_is_told_of_one_hiring_asks_for_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    town = Town()
+    post_id = town.open(1)
+    pages = 0
+    open_hirings = town.offers.open_hirings
+
+    async def counted(after: str, limit: int) -> Sequence[Hiring]:
+        nonlocal pages
+        pages += 1
+        return await open_hirings(after, limit)
+
+    monkeypatch.setattr(town.offers, "open_hirings", counted)
+    hirings = town.instance(interval_ms=600_000)
+    prepared: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    prepared.set_result(None)
+    hirings.start(prepared)
+    async with asyncio.timeout(10):
+        while not pages:  # noqa: ASYNC110  # the first tick tells nobody
+            await asyncio.sleep(0)
+        town.join(1)
+        hirings.wake(post_id)
+        while not town.offers.held.offers:  # noqa: ASYNC110  # nor does a look
+            await asyncio.sleep(0)
+        await hirings.stop()
+    assert pages == 1
 
 
 async def test_a_city_that_goes_to_another_instance_in_the_midst_of_a_look() -> None:
