@@ -36,7 +36,7 @@ from shared.runtime.settings import Settings
 INSTANCES = 2
 """Processes that accrue: as many as the development machine has cores."""
 
-STORED = ("lock", "standing", "agreements", "accounts", "bases", "add_to_books", "append", "save_shifts")
+STORED = ("lock", "standing", "agreements", "accounts", "bases", "add_to_books", "append_lines", "save_shifts")
 
 
 class Batch(NamedTuple):

@@ -30,7 +30,7 @@ async def test_a_lost_database_in_the_middle_leaves_nothing_behind(
     await revenue.accepted("/agreements", town.terms())
     batch = envelopes([town.shift(), town.shift(wage_fen=0, base_fen=0, verdict="no-show"), *town.parties()])
     steps = ("note_parties", "lock", "standing", "accounts", "agreements", "bases")
-    for step in (*steps, "append", "add_to_books", "save_shifts"):
+    for step in (*steps, "append_lines", "add_to_books", "save_shifts"):
 
         async def fails(*_args: Any, **_kwargs: Any) -> None:
             raise AutoReconnect("the connection was lost")

@@ -131,7 +131,7 @@ class Desk:
     suspense: dict[str, Shift | None] = field(default_factory=dict)
     _months: defaultdict[tuple[Pair, str], int] = field(default_factory=lambda: defaultdict(int))
     _volumes: defaultdict[Volume, int] = field(default_factory=lambda: defaultdict(int))
-    _timelines: dict[Pair, Timeline] = field(init=False)
+    _timelines: dict[tuple[str, str], Timeline] = field(init=False)
     _by_id: dict[str, Agreement] = field(init=False)
     _plain: dict[str, Entry] = field(default_factory=dict)
 
@@ -219,7 +219,8 @@ class Desk:
         community_id, day = shift.community_id, shift.day
         if community_id is None or shift.revision != 1:
             return False
-        agreement = self._agreement_on(Pair(shift.employer_id, community_id), day, shift.city)
+        timeline = self._timelines.get((shift.employer_id, community_id))
+        agreement = timeline.on(day, shift.city) if timeline is not None else None
         if agreement is None or agreement.tiers:
             return False
         base_fen = agreement.base_of(shift.wage_fen, shift.output_fen)

@@ -5,7 +5,7 @@ Streaming: memory grows with pairs and months (about 1 kB each), not with entrie
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeVar
@@ -88,8 +88,8 @@ class Audit:
     _head: Head = field(init=False)
     _seq: int = 0
     _unsealed: list[str] = field(default_factory=list)
-    _books: dict[BookKey, BookTotals] = field(default_factory=dict)
-    _tallies: dict[tuple[Pair, str], Tally] = field(default_factory=dict)
+    _books: defaultdict[BookKey, BookTotals] = field(default_factory=lambda: defaultdict(BookTotals))
+    _tallies: defaultdict[tuple[Pair, str], Tally] = field(default_factory=lambda: defaultdict(Tally))
     _accounts: dict[Pair, list[Account]] = field(default_factory=dict)
     _funds: dict[str, Fund] = field(default_factory=dict)
     _settled: dict[str, Settlement] = field(default_factory=dict)
@@ -172,13 +172,15 @@ class Audit:
         return self.findings
 
     def _check_postings(self, entry: Entry) -> None:
+        balance = 0
         for account, amount in entry.postings:
+            balance += amount
             self.balances[account] = self.balances.get(account, 0) + amount
             if amount > 0:
                 self.debits_fen_e4 += amount
             else:
                 self.credits_fen_e4 -= amount
-        if sum(posting.amount_fen_e4 for posting in entry.postings):
+        if balance:
             self._find("entry-unbalanced", entry.entry_id)
 
     def _read_rebate(self, entry: Entry) -> None:
@@ -187,18 +189,19 @@ class Audit:
             self._find("rebate-without-shift", entry.entry_id)
             return
         sign = 1 if entry.kind == "accrual" else -1
-        closed = self._account(entry.pair).settled_through
+        book = book_of(entry)
+        closed = self._account(book.pair).settled_through
         if entry.entry_id not in _ids_of(entry.kind, rebate):
             self._find("id-not-of-cause", entry.entry_id)
-        self._check_terms(entry, rebate)
+        self._check_terms(entry, rebate, book)
         if entry.amount_fen_e4 != accrue_e4(rebate.base_fen, rebate.rate_bp) or rebate.base_fen * sign < 0:
             self._find("amount-wrong", entry.entry_id)
         if entry.legs:
             self._find("accounts-wrong", entry.entry_id)
-        if entry.month < month_of(rebate.worked_day) or (closed is not None and entry.month <= closed):
+        if book.month < book.worked_month or (closed is not None and entry.month <= closed):
             self._find("month-was-closed", entry.entry_id)
-        self._books.setdefault(book_of(entry), BookTotals()).add(entry)
-        self._tallies.setdefault((entry.pair, entry.month), Tally()).add(entry)
+        self._books[book].add(entry)
+        self._tallies[book.pair, book.month].add(entry)
 
     def _read_suspense(self, entry: Entry) -> None:
         """No agreement says anything of it, and no settlement sums it; its totals must come to what is kept."""
@@ -215,18 +218,18 @@ class Audit:
             self._find("accounts-wrong", entry.entry_id)
         if (rebate.agreement_id, entry.month) != ("", month_of(rebate.worked_day)):
             self._find("agreement-unknown", entry.entry_id)
-        self._books.setdefault(book_of(entry), BookTotals()).add(entry)
+        self._books[book_of(entry)].add(entry)
 
-    def _check_terms(self, entry: Entry, rebate: Rebate) -> None:
+    def _check_terms(self, entry: Entry, rebate: Rebate, book: BookKey) -> None:
         """The line is what its agreement says of its base, where the month worked had come to."""
         agreement = self._agreements.get(rebate.agreement_id)
-        volume = (rebate.agreement_id, month_of(rebate.worked_day))
+        volume = (book.agreement_id, book.worked_month)
         part = Slice(rebate.before_fen, rebate.base_fen, rebate.rate_bp)
-        if agreement is None or (agreement.pair, agreement.version) != (entry.pair, rebate.agreement_version):
+        if agreement is None or (agreement.pair, agreement.version) != (book.pair, rebate.agreement_version):
             self._find("agreement-unknown", entry.entry_id)
         elif agreement.slices(self._volumes[volume], rebate.base_fen) != [part]:
             self._find("rate-wrong", entry.entry_id)
-        elif entry.kind == "accrual" and self._timelines[entry.pair].on(rebate.worked_day, self.city) != agreement:
+        elif entry.kind == "accrual" and self._timelines[book.pair].on(rebate.worked_day, self.city) != agreement:
             self._find("agreement-not-of-day", entry.entry_id)
         self._volumes[volume] += rebate.base_fen
 
@@ -236,7 +239,7 @@ class Audit:
             return
         pair = entry.pair
         # Kept, for a settlement that is reversed and made anew.
-        tally = self._tallies.get((pair, entry.month)) or Tally()
+        tally = self._tallies[pair, entry.month]
         account = self._account(pair)
         carry_in = account.carry_fen_e4
         if account.settled_through is not None and entry.month <= account.settled_through:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -9,7 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from services.revenue.domain.agreements import Pair
-from services.revenue.domain.ledger import Entry
+from services.revenue.domain.ledger import Entry, Link
 from shared.kernel.clock import month_of
 
 
@@ -45,6 +46,18 @@ class BookTotals:
     sum_fen_e4: int = 0
     last_day: date = date.min
 
+    @classmethod
+    def of(cls, links: Sequence[Link]) -> BookTotals:
+        """Totals of entries that are about shifts."""
+        entries = [link.entry for link in links]
+        rebates = [entry.rebate for entry in entries if entry.rebate is not None]
+        return cls(
+            len(entries),
+            sum([rebate.base_fen for rebate in rebates]),
+            sum([entry.amount_fen_e4 for entry in entries]),
+            max([rebate.worked_day for rebate in rebates], default=date.min),
+        )
+
     def add(self, entry: Entry) -> None:
         """Count one entry that is about a shift."""
         self.entries += 1
@@ -70,17 +83,13 @@ def book_of(entry: Entry) -> BookKey:
 
 @lru_cache(maxsize=10_000)
 def _key(employer_id: str, community_id: str, month: str, worked_day: date, agreement_id: str) -> BookKey:
-    """One for all entries of a pair and a day: there are many, and each is looked up twice."""
+    """One for all entries of a pair and a day, of which there are many."""
     return BookKey(Pair(employer_id, community_id), month, month_of(worked_day), agreement_id)
 
 
-def book_totals(entries: Sequence[Entry]) -> dict[BookKey, BookTotals]:
-    """Totals of what is about shifts, by book."""
-    totals: dict[BookKey, BookTotals] = {}
-    for entry in entries:
-        key = book_of(entry)
-        book = totals.get(key)
-        if book is None:
-            book = totals[key] = BookTotals()
-        book.add(entry)
-    return totals
+def by_book(links: Sequence[Link]) -> dict[BookKey, list[Link]]:
+    """Entries that are about shifts by their books, in order."""
+    books: defaultdict[BookKey, list[Link]] = defaultdict(list)
+    for link in links:
+        books[book_of(link.entry)].append(link)
+    return books

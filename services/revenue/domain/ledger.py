@@ -8,11 +8,12 @@ entry can be changed, left out or slipped in without every later hash being wron
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
+from hashlib import sha256
+from itertools import count
 from typing import Literal, NamedTuple
 
 from services.revenue.domain.agreements import Pair
@@ -63,6 +64,9 @@ class Rebate:
     before_fen: int | None = None
 
 
+_pair = lru_cache(maxsize=10_000)(Pair)  # entries of a pair share theirs
+
+
 @dataclass(slots=True)
 class Entry:
     """One fact of the ledger.
@@ -107,7 +111,7 @@ class Entry:
         """
         if self.employer_id is None:
             raise ValueError("a spending belongs to no pair")
-        return Pair(self.employer_id, self.community_id)
+        return _pair(self.employer_id, self.community_id)
 
     @property
     def is_plain(self) -> bool:
@@ -161,8 +165,8 @@ def entry_id_of(kind: EntryKind, cause_id: str, revision: int = 0, part: int = 0
         revision: of the shift, for accruals and their reversals.
         part: number of the line, from 0, where a base crosses tiers.
     """
-    cause = f"{kind}|{cause_id}|{revision}" + (f"|{part}" if part else "")
-    return "ent-" + hashlib.sha256(cause.encode()).hexdigest()[:32]
+    cause = f"{kind}|{cause_id}|{revision}|{part}" if part else f"{kind}|{cause_id}|{revision}"
+    return "ent-" + sha256(cause.encode()).hexdigest()[:32]
 
 
 def payable(pair: Pair) -> str:
@@ -256,23 +260,22 @@ def canonical(seq: int, entry: Entry) -> str:
     amount.
     """
     rebate = entry.rebate
-    text = (
-        f"{seq},{entry.entry_id},{entry.city},{entry.kind},{_instant(entry.posted_at)},{entry.month},"
-        f"{entry.employer_id},{entry.community_id},{entry.amount_fen_e4},{entry.cause},{entry.document_hash}"
-    )
-    if rebate is not None:
-        text += (
+    if rebate is None:
+        of_kind = "".join([f",{account},{amount}" for account, amount in entry.legs])
+    else:
+        of_kind = (
             f",{rebate.shift_id},{rebate.revision},{_day(rebate.worked_day)},{rebate.agreement_id},"
             f"{rebate.agreement_version},{rebate.base_fen},{rebate.rate_bp},{rebate.before_fen}"
         )
-    else:
-        text += "".join([f",{account},{amount}" for account, amount in entry.legs])
-    return text + "\n"
+    return (
+        f"{seq},{entry.entry_id},{entry.city},{entry.kind},{_instant(entry.posted_at)},{entry.month},"
+        f"{entry.employer_id},{entry.community_id},{entry.amount_fen_e4},{entry.cause},{entry.document_hash}{of_kind}\n"
+    )
 
 
 def hash_of(prev_hash: str, canonicals: Sequence[str]) -> str:
     """SHA-256 of a block, hex: of the hash of the one before, a line break, and the canonical form of its entries."""
-    return hashlib.sha256(f"{prev_hash}\n{''.join(canonicals)}".encode()).hexdigest()
+    return sha256(f"{prev_hash}\n{''.join(canonicals)}".encode()).hexdigest()
 
 
 def seal(head: Head, entries: Sequence[Entry]) -> tuple[list[Link], Block]:
@@ -289,6 +292,7 @@ def seal(head: Head, entries: Sequence[Entry]) -> tuple[list[Link], Block]:
     for entry in entries:
         if entry.city != head.city or (entry.rebate is None and sum([amount for _, amount in entry.legs]) != 0):
             raise ValueError(f"{entry.entry_id} does not belong into the ledger of {head.city}, or does not balance")
-    links = [Link(seq, entry) for seq, entry in enumerate(entries, head.seq + 1)]
-    sealed = hash_of(head.hash, [canonical(seq, entry) for seq, entry in links])
-    return links, Block(head.city, head.seq + 1, links[-1].seq, head.hash, sealed)
+    first = head.seq + 1
+    links = list(map(Link._make, enumerate(entries, first)))
+    sealed = hash_of(head.hash, list(map(canonical, count(first), entries)))
+    return links, Block(head.city, first, links[-1].seq, head.hash, sealed)

@@ -112,7 +112,7 @@ def line_of(entry: Entry) -> str:
         raise ValueError(f"{entry.entry_id} is no rebate")
     before = "" if rebate.before_fen is None else rebate.before_fen
     return (
-        f"line,{entry.entry_id},{rebate.shift_id},{rebate.revision},{rebate.worked_day},{entry.kind},"
+        f"line,{entry.entry_id},{rebate.shift_id},{rebate.revision},{rebate.worked_day.isoformat()},{entry.kind},"
         f"{rebate.agreement_id},{rebate.agreement_version},{before},{rebate.base_fen},{rebate.rate_bp},"
         f"{entry.amount_fen_e4},\n"
     )

@@ -73,7 +73,13 @@ class LedgerStore(PaymentStore, Protocol):
         ...
 
     async def append(self, links: Sequence[Link], blocks: Collection[Block]) -> None:
-        """Add entries to their chains; those about shifts after `add_to_books` has counted them."""
+        """Add entries to their chains that are not about shifts."""
+        ...
+
+    async def append_lines(
+        self, lines: Mapping[str, Mapping[BookKey, Sequence[Link]]], blocks: Collection[Block]
+    ) -> None:
+        """Add entries that are about shifts, by city and book, after `add_to_books` has counted them."""
         ...
 
     async def untold(self, city: str, limit: int) -> Sequence[Link]:

@@ -84,25 +84,34 @@ def book_number(city: str, count: int) -> int:
     return int(city) << BOOK_BITS | count
 
 
-def line_document(link: Link, rebate: Rebate, book: int) -> Document:
-    """An entry that is about a shift."""
-    seq, entry = link
-    is_plain = entry.is_plain
-    document: Document = {
-        "_id": rebate.shift_id if is_plain else entry.entry_id,
-        "n": place_of(entry.city, seq),
-        "b": book,
-        "t": entry.posted_at,
-        "d": rebate.worked_day.day,
-        "v": rebate.base_fen,
-        "p": rebate.rate_bp,
-        "e": entry.cause,
-    }
-    if rebate.before_fen is not None:
-        document["f"] = rebate.before_fen
-    if not is_plain:
-        document |= {"s": rebate.shift_id, "r": rebate.revision, "k": entry.kind}
-    return document
+def line_documents(links: Sequence[Link], start: int, book: int) -> list[Document]:
+    """Entries of one book, all about shifts.
+
+    Args:
+        start: of their city's places, `place_of(city, 0)`.
+    """
+    documents: list[Document] = []
+    for seq, entry in links:
+        rebate = entry.rebate
+        if rebate is None:
+            raise ValueError(f"{entry.entry_id} is about no shift")
+        is_plain = entry.is_plain
+        document: Document = {
+            "_id": rebate.shift_id if is_plain else entry.entry_id,
+            "n": start + seq,
+            "b": book,
+            "t": entry.posted_at,
+            "d": rebate.worked_day.day,
+            "v": rebate.base_fen,
+            "p": rebate.rate_bp,
+            "e": entry.cause,
+        }
+        if rebate.before_fen is not None:
+            document["f"] = rebate.before_fen
+        if not is_plain:
+            document |= {"s": rebate.shift_id, "r": rebate.revision, "k": entry.kind}
+        documents.append(document)
+    return documents
 
 
 def entry_document(link: Link) -> Document:
@@ -162,7 +171,7 @@ def link_of_entry(document: Document) -> Link:
 
 
 def link_of_line(document: Document, book: Book) -> Link:
-    """What `line_document` was made of."""
+    """What `line_documents` were made of."""
     base_fen, rate_bp = document["v"], document["p"]
     amount = accrue_e4(base_fen, rate_bp)
     shift_id = document.get("s")

@@ -8,12 +8,12 @@ from typing import Literal
 
 from bson.int64 import Int64
 from pymongo import ASCENDING, DESCENDING, InsertOne, ReplaceOne, ReturnDocument, UpdateOne
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from services.revenue.domain import accrual
 from services.revenue.domain.accrual import Shift, Standing
 from services.revenue.domain.agreements import Agreement, Pair
-from services.revenue.domain.books import BookKey, BookTotals, book_of
+from services.revenue.domain.books import BookKey, BookTotals
 from services.revenue.domain.funds import Receipt, Spending, SpendingRequest
 from services.revenue.domain.ledger import Block, Head, Link
 from services.revenue.domain.months import first_day
@@ -39,7 +39,7 @@ from services.revenue.store.lines import (
     block_document,
     book_number,
     entry_document,
-    line_document,
+    line_documents,
     place_of,
 )
 from services.revenue.store.settle import MongoSettlements
@@ -74,13 +74,24 @@ class MongoLedger(MongoSettlements):
         return heads | {head.city: head for head in new}
 
     async def append(self, links: Sequence[Link], blocks: Collection[Block]) -> None:
-        documents = [
-            line_document(link, rebate, self._numbers[book_of(link.entry)])
-            if (rebate := link.entry.rebate) is not None
-            else entry_document(link)
-            for link in links
-        ]
-        await self._db["entries"].insert_many(documents, ordered=False, session=self._session)
+        await self._append([entry_document(link) for link in links], blocks)
+
+    async def append_lines(
+        self, lines: Mapping[str, Mapping[BookKey, Sequence[Link]]], blocks: Collection[Block]
+    ) -> None:
+        documents: list[Document] = []
+        for city, books in lines.items():
+            start = place_of(city, 0)
+            for key, links in books.items():
+                documents += line_documents(links, start, self._numbers[key])
+        await self._append(documents, blocks)
+
+    async def _append(self, documents: Sequence[Document], blocks: Collection[Block]) -> None:
+        # The command itself: `insert_many` takes each document through several steps of its own.
+        insert = {"insert": "entries", "documents": documents, "ordered": False}
+        answer = await self._db.command(insert, session=self._session)
+        if answer.get("writeErrors"):
+            raise BulkWriteError(answer)
         await self._db["blocks"].insert_many([block_document(block) for block in blocks], session=self._session)
         ends = [UpdateOne({"_id": block.city}, {"$set": {"seq": block.last, "hash": block.hash}}) for block in blocks]
         await self._db["heads"].bulk_write(ends, ordered=False, session=self._session)

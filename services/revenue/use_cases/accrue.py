@@ -8,7 +8,7 @@ from datetime import datetime
 
 from services.revenue.domain.accrual import Desk, Shift, Standing
 from services.revenue.domain.agreements import Agreement, Pair
-from services.revenue.domain.books import book_totals
+from services.revenue.domain.books import BookKey, BookTotals, by_book
 from services.revenue.domain.ledger import Block, Entry, Head, Link, seal
 from services.revenue.ports import LedgerStore
 from shared.kernel.clock import month_of
@@ -85,13 +85,15 @@ async def write(desk: Desk, heads: Mapping[str, Head], *, store: LedgerStore) ->
     for entry in desk.entries:
         by_city[entry.city].append(entry)
     if by_city:
-        links: list[Link] = []
+        lines: dict[str, Mapping[BookKey, Sequence[Link]]] = {}
         blocks: list[Block] = []
         for city, entries in by_city.items():
-            added, block = seal(heads[city], entries)
-            links += added
+            links, block = seal(heads[city], entries)
+            lines[city] = by_book(links)
             blocks.append(block)
-        await store.add_to_books({city: book_totals(entries) for city, entries in by_city.items()})
-        await store.append(links, blocks)
+        await store.add_to_books(
+            {city: {key: BookTotals.of(links) for key, links in books.items()} for city, books in lines.items()}
+        )
+        await store.append_lines(lines, blocks)
     if desk.changed:
         await store.save_shifts({shift_id: desk.standing[shift_id] for shift_id in desk.changed}, desk.suspense)

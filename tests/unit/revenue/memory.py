@@ -62,6 +62,12 @@ class MemoryLedger(MemoryPayments):
             self.sealed.append(block)
             self.heads[block.city] = block.end
 
+    async def append_lines(
+        self, lines: Mapping[str, Mapping[BookKey, Sequence[Link]]], blocks: Collection[Block]
+    ) -> None:
+        of_books = [links for books in lines.values() for links in books.values()]
+        await self.append(sorted(itertools.chain.from_iterable(of_books), key=lambda link: link.seq), blocks)
+
     async def untold(self, city: str, limit: int) -> Sequence[Link]:
         after = self.told_through.get(city, 0)
         return [link for link in self.links if link.entry.city == city and link.seq > after][:limit]
