@@ -28,6 +28,7 @@ from services.revenue.store import (
     MongoLedger,
     MongoOrders,
     MongoReads,
+    MongoVerifications,
     at_one_moment,
     refuse_old_ledger,
 )
@@ -72,7 +73,8 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     releaser = Releaser(ledger, reader, events)
     counted = MongoFigures(mongo.db)
     figures = Figures(lambda: counted.read(clock()), metrics.FIGURES, clock, own.figures_interval_s)
-    verifier = Verifier(lambda: at_one_moment(mongo), clock, own.revenue_verify_interval_s)
+    verifications = MongoVerifications(mongo.db, clock)
+    verifier = Verifier(lambda: at_one_moment(mongo), verifications, clock, own.revenue_verify_interval_s)
     reconciler = Reconciler(lambda: at_one_moment(mongo), clock, own.revenue_reconcile_interval_s)
     settler = Settler(ledger, MongoOrders(mongo.db, clock), events)
     bus.consume(CONSUMED, ledger.apply, fast.decode)
@@ -83,6 +85,7 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
         store=store,
         reads=reader,
         snapshot=lambda: at_one_moment(mongo),
+        verifications=verifications,
         clock=clock,
         new_id=new_id,
     )

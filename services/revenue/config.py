@@ -20,7 +20,7 @@ class RevenueSettings(Settings):
 
     revenue_verify_interval_s: Annotated[
         float,
-        Field(ge=1, le=604_800, description="Pause between verifications of the whole ledger; each reads all of it."),
+        Field(ge=1, le=604_800, description="Pause between verifications of a city, by one instance; each reads all."),
     ] = 86_400
     revenue_reconcile_interval_s: Annotated[
         float,

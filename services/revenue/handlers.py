@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
 from typing import ClassVar, cast
 
 from services.revenue import metrics
@@ -18,6 +19,7 @@ from services.revenue.domain.reconciliation import KINDS
 from services.revenue.domain.settlements import Order, Tally
 from services.revenue.errors import TotalsDiffer
 from services.revenue.ports import LedgerReads, LedgerSnapshot, LedgerStore, Orders, Party
+from services.revenue.ports.verifications import Verification, Verifications
 from services.revenue.use_cases.accrue import accrue_shifts, release_waiting
 from services.revenue.use_cases.reconcile import reconcile_kept
 from services.revenue.use_cases.settle import Preview, SettleMonth, preview_month, settle_month, tally_month
@@ -31,11 +33,18 @@ from shared.messaging.consume import Refusal
 from shared.messaging.events import EventLog
 from shared.runtime.logs import logger
 from shared.runtime.mongo import Mongo, Session, StoreUnavailable, is_unavailable
+from shared.runtime.supervised import end
 
 CONSUMED: tuple[type[Event], ...] = (EmployerRegistered, CommunityRegistered, ShiftCompleted)
 
 RELEASE_LOOK_S = 30.0
 """How often an instance looks for releases that another one began and did not live to finish."""
+
+VERIFY_LOOK_S = 60.0
+"""How often an instance looks for cities whose verification is due, or was left by another one."""
+
+VERIFY_KEEP_S = 15.0
+"""How often an instance says that it is still at a city: some times while a claim lasts."""
 
 RETRY_S = 5.0
 """Pause before a verification is tried again that the database interrupted."""
@@ -53,7 +62,7 @@ SETTLE_LOOK_S = 10.0
 """How often an instance looks for settlements that another one began and did not live to finish."""
 
 COLLECT_AFTER = 300_000
-"""Objects after which Python looks for cycles: above what several batches of 2,000 shifts and the messages fetched ahead
+"""Objects after which Python looks for cycles: above what some batches of 2,000 shifts and the messages fetched ahead
 make, none of them in a cycle. Its default, 700, has it walk through the same live batch again and again."""
 
 _log = logger(__name__)
@@ -263,17 +272,52 @@ class _Checking(ABC):
 
 
 class Verifier(_Checking):
-    """Verifies the whole ledger, so that an alarm about it needs nobody who asks."""
+    """Verifies the ledger of each city in time, so that an alarm about it needs nobody who asks.
+
+    One instance does a city; each shows what the last verification of every city found, whoever made it.
+
+    Args:
+        interval_s: pause between two verifications of a city.
+    """
 
     retry_s = RETRY_S
     later = "the ledger will be verified later"
 
+    def __init__(
+        self,
+        snapshot: Callable[[], AbstractAsyncContextManager[LedgerSnapshot]],
+        verifications: Verifications,
+        clock: Clock,
+        interval_s: float,
+    ) -> None:
+        super().__init__(snapshot, clock, min(interval_s, VERIFY_LOOK_S))
+        self._verifications = verifications
+        self._every = timedelta(seconds=interval_s)
+
     async def _check(self) -> None:
-        audits = await verify_ledger(at_one_moment=self._snapshot)
-        metrics.show_verification(audits, self._clock().timestamp())
-        for audit in audits:
-            for finding in audit.findings:
-                _log.error("the ledger is wrong", city=audit.city, rule=finding.rule, where=finding.where)
+        due = self._clock() - self._every
+        async with self._snapshot() as snapshot:
+            cities = await snapshot.cities()
+        fresh = {one.city for one in await self._verifications.last() if one.verified_at > due}
+        for city in cities:
+            if city not in fresh and await self._verifications.claim(city, due):
+                await self._verify(city)
+        metrics.show_verifications(await self._verifications.last(), self._clock())
+
+    async def _verify(self, city: str) -> None:
+        keeping = asyncio.create_task(self._keep(city))
+        try:
+            [audit] = await verify_ledger(at_one_moment=self._snapshot, city=city)
+        finally:
+            await end(keeping)
+        for finding in audit.findings:
+            _log.error("the ledger is wrong", city=city, rule=finding.rule, where=finding.where)
+        await self._verifications.done(Verification.of(audit, self._clock()))
+
+    async def _keep(self, city: str) -> None:
+        while True:
+            await asyncio.sleep(VERIFY_KEEP_S)
+            await self._verifications.keep(city)
 
 
 class Reconciler(_Checking):

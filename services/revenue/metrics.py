@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from prometheus_client import Counter, Gauge
@@ -23,15 +24,16 @@ COMMANDS = Counter(
 )
 LEDGER_IMBALANCE = Gauge(
     "mamapost_revenue_ledger_imbalance_fen_e4",
-    "Debits minus credits, all cities, at the last verification; anything but 0 is an alarm.",
+    "Debits minus credits, all cities, each at its last verification by any instance; anything but 0 is an alarm.",
 )
 LEDGER_FINDINGS = Gauge(
     "mamapost_revenue_ledger_findings",
-    "Things wrong with the ledger at the last verification; anything but 0 is an alarm.",
+    "Things wrong with the ledger, all cities, each at its last verification; anything but 0 is an alarm.",
 )
 LEDGER_VERIFIED = Gauge(
     "mamapost_revenue_ledger_verified_timestamp_seconds",
-    "When the ledger was last verified: at the start, every MAMAPOST_REVENUE_VERIFY_INTERVAL_S, and when asked for.",
+    "When the city that waits longest was last verified: each is every MAMAPOST_REVENUE_VERIFY_INTERVAL_S, by one "
+    "instance, and when asked for.",
 )
 DIFFERENCES = Gauge(
     "mamapost_revenue_reconciliation_differences",
@@ -65,23 +67,25 @@ FIGURES = {"books": BOOKS, "rebates": REBATES, "funds": FUNDS}
 
 
 class Verified(Protocol):
-    """What is shown of a city's audit."""
+    """What is shown of a city's last verification."""
 
+    @property
+    def verified_at(self) -> datetime: ...
     @property
     def imbalance_fen_e4(self) -> int: ...
     @property
-    def findings(self) -> Sized: ...
+    def findings(self) -> int: ...
 
 
-def show_verification(audits: Sequence[Verified], at_s: float) -> None:
-    """Show what a verification of the whole ledger found.
+def show_verifications(last: Sequence[Verified], now: datetime) -> None:
+    """Show what the last verification of each city found.
 
     Args:
-        at_s: when, in seconds since 1970.
+        now: where there is no city, nothing is wrong as of now.
     """
-    LEDGER_IMBALANCE.set(sum(audit.imbalance_fen_e4 for audit in audits))
-    LEDGER_FINDINGS.set(sum(len(audit.findings) for audit in audits))
-    LEDGER_VERIFIED.set(at_s)
+    LEDGER_IMBALANCE.set(sum(one.imbalance_fen_e4 for one in last))
+    LEDGER_FINDINGS.set(sum(one.findings for one in last))
+    LEDGER_VERIFIED.set(min((one.verified_at for one in last), default=now).timestamp())
 
 
 def show_reconciliation(counts: Mapping[str, int], at_s: float) -> None:

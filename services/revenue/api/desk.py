@@ -11,6 +11,7 @@ from datetime import datetime
 from fastapi import Request, Response
 
 from services.revenue.ports import LedgerReads, LedgerSnapshot, LedgerStore
+from services.revenue.ports.verifications import Verifications
 from shared.contracts.envelope import Envelope
 from shared.kernel.clock import Clock
 from shared.kernel.ids import NewId
@@ -29,6 +30,7 @@ class Desk:
         look_for_releases: tells the background that a signature may have left shifts in suspense.
         store: the store inside the transaction of a session.
         snapshot: the whole ledger at one moment.
+        verifications: what the last verification of each city found.
     """
 
     runner: CommandRunner
@@ -37,6 +39,7 @@ class Desk:
     store: Callable[[Session], LedgerStore]
     reads: LedgerReads
     snapshot: Callable[[], AbstractAsyncContextManager[LedgerSnapshot]]
+    verifications: Verifications
     clock: Clock
     new_id: NewId
 

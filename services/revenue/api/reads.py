@@ -23,6 +23,7 @@ from services.revenue.api.views import (
     suspended_view,
     verification_view,
 )
+from services.revenue.ports.verifications import Verification
 from services.revenue.use_cases.verify import verify_ledger
 from shared.contracts.fields import City, Month
 from shared.kernel.ids import ID_PATTERN
@@ -129,7 +130,10 @@ def _ledger(desk: Desk) -> APIRouter:
         """Read the ledger again from its first entry: chain, debits and credits, totals, statements, funds."""
         audits = await verify_ledger(at_one_moment=desk.snapshot, city=city)
         if city is None:
-            metrics.show_verification(audits, desk.clock().timestamp())
+            now = desk.clock()
+            for audit in audits:
+                await desk.verifications.done(Verification.of(audit, now))
+            metrics.show_verifications(await desk.verifications.last(), now)
         return verification_view(audits)
 
     @read.get("/suspense", response_model_exclude_none=True)
