@@ -66,6 +66,9 @@ class Partitions(Protocol):
                 culprit is dead-lettered.
         """
 
+    def readers(self) -> int:
+        """How many have asked for something of this state so far; while none comes, slices may be longer."""
+
     def caught_up(self, partition: int) -> None:
         """All that stood on the partition when it was assigned is applied."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -36,20 +37,19 @@ below the 5 ms of a good answer. A slice costs its engine half a millisecond wha
 would halve what a backlog is worked off with. Not time on the wall: where other processes take the processor, that
 would make slices small, and so the little that is left of it dear."""
 
-ALONE_SLICE_S = 0.012
-"""What a slice aims at while nothing but the slices runs: the first reader who comes waits so long at most, and those
-after it find short slices. Three times as long, the fixed cost of a slice is a third."""
+UNREAD_SLICE_S = 0.012
+"""What a slice aims at while nobody reads: the first reader who comes waits so long at most, and those after it find
+short slices. Three times as long, the fixed cost of a slice is a third."""
 
-ALONE_S = 0.0003
-"""Processor time of everything else between two slices, up to which a slice counts as alone: less than any request
-takes, more than the steps of the event loop themselves."""
+UNREAD_S = 0.25
+"""Time without a reader after which nobody is taken to read."""
 
 SLICE_MAX = 512
 """Most records of a slice, however fast the last ones were: the next ones may each touch a thousand lists."""
 
 STEPS_BETWEEN = 4
-"""Steps of the event loop between two slices: as many as a request takes from its first byte to its answer, which would
-otherwise wait for a slice at each of them."""
+"""Steps of the event loop between two slices while somebody reads: as many as a request takes from its first byte to
+its answer, which would otherwise wait for a slice at each of them. While nobody does, one lets the others run."""
 
 SLICE_START = 32
 """Records of the first slice, before it is known how long one takes."""
@@ -89,7 +89,8 @@ class SliceConsumer(Consumer):
         self._committed: dict[tuple[str, int], int] = {}
         self._behind: dict[int, dict[tuple[str, int], int]] = {}
         self._slice_max = SLICE_START
-        self._is_alone = False
+        self._readers = 0
+        self._read_s = -math.inf
         self._placing: asyncio.Task[None] | None = None
         self._failed: asyncio.Future[NoReturn] | None = None
         self._released = False
@@ -224,11 +225,11 @@ class SliceConsumer(Consumer):
                     started_s = time.thread_time()
                     piece, left = left[: self._slice_max], left[self._slice_max :]
                     await self._apply_slice(piece)
-                    ended_s = time.thread_time()
-                    self._adapt(len(piece), ended_s - started_s)
-                    for _ in range(STEPS_BETWEEN):
+                    took_s = time.thread_time() - started_s
+                    is_read = self._is_read()
+                    self._adapt(len(piece), took_s, is_read)
+                    for _ in range(STEPS_BETWEEN if is_read else 1):
                         await asyncio.sleep(0)
-                    self._is_alone = time.thread_time() - ended_s <= ALONE_S
             except Exception as error:
                 self._seek_back(records)
                 if not _comes_again(error):
@@ -237,9 +238,16 @@ class SliceConsumer(Consumer):
                 raise
             self.show_lag()
 
-    def _adapt(self, size: int, took_s: float) -> None:
+    def _is_read(self) -> bool:
+        """Whether somebody read the service's state of late."""
+        readers = self._partitions.readers()
+        if readers != self._readers:
+            self._readers, self._read_s = readers, time.monotonic()
+        return time.monotonic() - self._read_s < UNREAD_S
+
+    def _adapt(self, size: int, took_s: float, is_read: bool) -> None:
         """Choose the next slice so that it takes its time; it grows to the double at most."""
-        aim_s = ALONE_SLICE_S if self._is_alone else SLICE_S
+        aim_s = SLICE_S if is_read else UNREAD_SLICE_S
         fitting = int(size * aim_s / max(took_s, 1e-6))
         self._slice_max = max(1, min(fitting, self._slice_max * 2, SLICE_MAX))
 

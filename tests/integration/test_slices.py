@@ -76,6 +76,9 @@ class Books:
         self.applied += [e for e in piece.events if e.event.entity_id not in self.refuse]
         self.offsets.update(piece.ends)
 
+    def readers(self) -> int:
+        return 0
+
     def caught_up(self, partition: int) -> None:
         self.up_to_date.add(partition)
 

@@ -118,12 +118,17 @@ def key_of(id_: str, prefix: str) -> Id:
     return int(id_[4:20], 16), int(id_[20:], 16)
 
 
+NO_KEYS: U64 = np.zeros((0, 2), np.uint64)
+
+
 def keys_of(ids: Sequence[str], prefix: str) -> U64:
     """The bits of many ids, two words each.
 
     Raises:
         UnknownForm: an id is not of this kind.
     """
+    if not ids:
+        return NO_KEYS
     try:
         packed = "".join(ids).encode("ascii")
         if set(map(len, ids)) <= {ID_LENGTH}:

@@ -88,6 +88,9 @@ class Holdings:
         await self._attendance.notice(envelope.event for envelope in piece.events)
         learn(news, piece.ends, live=self._live, clock=self._clock)
 
+    def readers(self) -> int:
+        return self._live.readers
+
     def caught_up(self, partition: int) -> None:
         self._live.parts[partition].is_caught_up = True
         self._leases.look()

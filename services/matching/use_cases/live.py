@@ -65,6 +65,7 @@ class Live:
         waiting: posts whose published ranking may be out of date.
         newest: latest `ce_time` taken in, by city.
         watchers: those who are told of what is published.
+        readers: requests that came so far.
         clock_s: seconds on a clock that never goes back; leases are measured on it.
     """
 
@@ -76,6 +77,7 @@ class Live:
     waiting: set[str] = field(default_factory=set)
     newest: dict[str, datetime] = field(default_factory=dict)
     watchers: Watchers = field(init=False)
+    readers: int = 0
     _versions_awaited: dict[tuple[EntityKind, str], list[tuple[int, asyncio.Future[None]]]] = field(
         default_factory=dict
     )

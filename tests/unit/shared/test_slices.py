@@ -23,6 +23,7 @@ class Books:
         self.sizes: list[int] = []
         self.answered: list[int] = []
         self.requests: list[asyncio.Task[None]] = []
+        self.read = 0
 
     async def request(self) -> None:
         for _ in range(slices.STEPS_BETWEEN - 1):
@@ -33,6 +34,9 @@ class Books:
         raise AssertionError("no group here")
 
     def placed(self, starts: Offsets) -> None: ...
+
+    def readers(self) -> int:
+        return self.read
 
     def caught_up(self, partition: int) -> None: ...
 
@@ -68,6 +72,7 @@ async def test_a_request_gets_through_between_two_slices(monkeypatch: pytest.Mon
     monkeypatch.setattr(slices, "SLICE_MAX", 4)
     monkeypatch.setattr(slices, "SLICE_START", 4)
     books, given = Books(), [One(number, number) for number in range(12)]
+    books.read = 1
     consumer = _consumer(books, given)
     records: Sequence[Record] = given
     await consumer.handle(records)
@@ -83,33 +88,28 @@ async def test_a_request_gets_through_between_two_slices(monkeypatch: pytest.Mon
 def test_the_next_slice_takes_its_time(size: int, took_s: float, following: int) -> None:
     consumer = _consumer(Books(), [One(1, 0)])
     consumer._slice_max = size
-    consumer._adapt(size, took_s)
+    consumer._adapt(size, took_s, is_read=True)
     assert consumer._slice_max == min(following, slices.SLICE_MAX)
 
 
-def test_a_slice_is_longer_while_nobody_else_runs() -> None:
+def test_a_slice_is_longer_while_nobody_reads() -> None:
     consumer = _consumer(Books(), [One(1, 0)])
-    consumer._slice_max, consumer._is_alone = 100, True
-    consumer._adapt(100, slices.SLICE_S)
+    consumer._slice_max = 100
+    consumer._adapt(100, slices.SLICE_S, is_read=False)
     assert consumer._slice_max == 200, "the double at most"
-    consumer._is_alone = False
-    consumer._adapt(200, slices.ALONE_SLICE_S)
-    assert consumer._slice_max == int(200 * slices.SLICE_S / slices.ALONE_SLICE_S)
+    consumer._adapt(200, slices.UNREAD_SLICE_S, is_read=True)
+    assert consumer._slice_max == int(200 * slices.SLICE_S / slices.UNREAD_SLICE_S)
 
 
-@pytest.mark.parametrize(("others_s", "is_alone"), [(0.0, True), (2 * slices.ALONE_S, False)])
-async def test_who_runs_between_two_slices_makes_the_next_one_short(
-    monkeypatch: pytest.MonkeyPatch, others_s: float, is_alone: bool
-) -> None:
-    spent_s = 0.0
-    monkeypatch.setattr(slices, "time", SimpleNamespace(thread_time=lambda: spent_s))
-
-    async def other() -> None:
-        nonlocal spent_s
-        spent_s += others_s
-
+async def test_a_reader_makes_slices_short_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 0.0
+    monkeypatch.setattr(slices, "time", SimpleNamespace(thread_time=lambda: 0.0, monotonic=lambda: now_s))
+    books, aims = Books(), list[bool]()
     record = One(1, 0)
-    consumer, running = _consumer(Books(), [record]), asyncio.create_task(other())
-    await consumer.handle([record])
-    assert consumer._is_alone is is_alone
-    await running
+    consumer = _consumer(books, [record])
+    monkeypatch.setattr(consumer, "_adapt", lambda size, took_s, is_read: aims.append(is_read))
+    for count, at_s in ((0, 0.0), (1, 1.0), (1, 1.0 + slices.UNREAD_S / 2), (1, 1.0 + slices.UNREAD_S)):
+        books.read, now_s = count, at_s
+        await consumer.handle([record])
+    await asyncio.gather(*books.requests)
+    assert aims == [False, True, True, False]

@@ -71,6 +71,9 @@ class Shard:
             raise self.failure
         self.applied += piece.events
 
+    def readers(self) -> int:
+        return 0
+
     def caught_up(self, partition: int) -> None:
         raise AssertionError("nor behind")
 
