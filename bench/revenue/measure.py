@@ -23,8 +23,7 @@ from services.revenue.store import STEPS, MongoLedger, MongoOrders, MongoReads, 
 from services.revenue.use_cases.settle import SettleMonth, close_month
 from services.revenue.use_cases.sign import SignAgreement, sign_agreement
 from services.revenue.use_cases.verify import verify_ledger
-from shared.contracts.envelope import Envelope, Message, encode
-from shared.contracts.fast import decode
+from shared.contracts.envelope import Envelope, encode
 from shared.contracts.registry import ShiftCompleted
 from shared.kernel.ids import new_id
 from shared.messaging.events import EventLog
@@ -82,9 +81,10 @@ async def measure(settings: RevenueSettings, load: Load) -> tuple[dict[str, floa
     _say(f"a month of {load.settled:,} shifts")
     pair = Pair(new_id("employer"), new_id("community"))
     await mongo.transaction(partial(_sign, mongo, events, YANTAI, [pair]))
-    for start in range(0, load.settled, 100_000):
-        some = [encode(one) for one in _shifts(YANTAI, [pair], min(100_000, load.settled - start))]
-        await _accrue(ledger, some, settings.batch_max_records)
+    for start in range(0, load.settled, settings.batch_max_records):
+        some = list(_shifts(YANTAI, [pair], min(settings.batch_max_records, load.settled - start)))
+        if refused := await ledger.apply(some):
+            raise SystemExit(f"{len(refused)} shifts were refused: {refused[0].detail}")
     _say("settling it")
     settling, settling_mb = await _with_memory(_settle(mongo, events, ledger, pair))
     _say("verifying")
@@ -137,17 +137,6 @@ def _shifts(city: str, pairs: Sequence[Pair], count: int) -> Iterator[Envelope]:
             verdict="attended",
         )
         yield Envelope(new_id("event"), NOW, event)
-
-
-async def _accrue(ledger: Ledger, messages: Sequence[Message], together: int) -> float:
-    """Seconds from the bytes of messages to the committed ledger, as the consumer does it, batch after batch."""
-    started = time.perf_counter()
-    for start in range(0, len(messages), together):
-        batch = [decode(m.topic, m.key, m.headers, m.value) for m in messages[start : start + together]]
-        refused = await ledger.apply(batch)
-        if refused:
-            raise SystemExit(f"{len(refused)} shifts were refused: {refused[0].detail}")
-    return time.perf_counter() - started
 
 
 async def _bare(mongo: Mongo, together: int) -> float:
