@@ -7,9 +7,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from pymongo.errors import AutoReconnect
+from pymongo.errors import AutoReconnect, BulkWriteError
 
 from mamapost.ledger import verify
+from services.revenue.domain.accrual import Standing
 from services.revenue.handlers import Ledger
 from services.revenue.store import MongoLedger, refuse_old_ledger
 from services.revenue.store.indexes import OldLedger
@@ -44,6 +45,25 @@ async def test_a_lost_database_in_the_middle_leaves_nothing_behind(
         assert await revenue_mongo.db["books"].count_documents({}) == 0
     for _ in range(2):
         await ledger.apply(batch)
+    assert await revenue_mongo.db["entries"].count_documents({}) == 1
+    await healthy(revenue_mongo)
+
+
+async def test_a_line_that_stands_already_fails_its_transaction(
+    revenue: Client, ledger: Ledger, revenue_mongo: Mongo, town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Should what stands ever not be seen, the same line cannot be posted twice, and nothing beside it is."""
+    await revenue.accepted("/agreements", town.terms())
+    again = town.shift()
+    await ledger.apply(envelopes([again]))
+
+    async def nothing(*_args: Any) -> dict[str, Standing]:
+        return {}
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MongoLedger, "standing", nothing)
+        with pytest.raises(BulkWriteError):
+            await ledger.apply(envelopes([town.shift(), again]))
     assert await revenue_mongo.db["entries"].count_documents({}) == 1
     await healthy(revenue_mongo)
 
