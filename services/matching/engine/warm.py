@@ -1,15 +1,21 @@
 """Compiling the ranking functions ahead of the first event: `python -m services.matching.engine.warm`.
 
-They are compiled once for a machine and kept (`bits.cache_dir`); with that, a start takes a fraction of a second.
+They are compiled once for a machine and kept (`bits.cache_dir`); with that, a start takes a fraction of a second. An
+image ships what was compiled when it was built (Dockerfile); where the processor is of another kind, Numba passes that
+over and compiles anew.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 import time
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 from services.matching.domain import Employer, Fact, Placement, Post, Seeker, Shift
-from services.matching.engine.bits import forget_old, kept_in
+from services.matching.engine.bits import cache_dir, forget_old, kept_in
 from services.matching.engine.engine import Engine
 from shared.kernel.geo import Place, vector_of
 
@@ -23,6 +29,7 @@ OTHERS_KEPT = 7
 def warm() -> float:
     """Run every compiled function once on a city of two. Returns the seconds that it took."""
     started = time.perf_counter()
+    take_shipped(Path(sys.prefix) / cache_dir().parent.name / cache_dir().name, kept_in())
     seeker_id, post_id, place = f"skr-{1:032x}", f"pst-{1:032x}", vector_of(Place(37.5, 121.4))
     seeker = Seeker(
         home=place,
@@ -63,6 +70,24 @@ def warm() -> float:
     other = Engine(_AT)
     other.restore(_CITY, engine.dump(_CITY))
     return time.perf_counter() - started
+
+
+def take_shipped(shipped: Path, kept: Path) -> None:
+    """Bring what was compiled with the installation to where it is kept, if that is elsewhere: it must be writable.
+
+    Raises:
+        OSError: it cannot be written there.
+    """
+    if shipped == kept or not shipped.is_dir():
+        return
+    for file in shipped.rglob("*.nb*"):
+        target = kept / file.relative_to(shipped)
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part = target.with_suffix(f".{os.getpid()}.part")
+            shutil.copyfile(file, part)
+            part.replace(target)  # whole or not at all: another instance may be reading
+    forget_old(OTHERS_KEPT)
 
 
 if __name__ == "__main__":
