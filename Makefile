@@ -120,7 +120,8 @@ chaos: $(KERNEL) ## hurt services and engines by a seeded plan, and prove that n
 	@$(BIN)/mamapost chaos $(CHAOS_ARGS)
 
 # What differs between the embedded engines and a cluster: the bus, the order of feeds, dead letters.
-CLUSTER_SHORT := tests/integration/test_bus.py tests/integration/test_feed_order.py tests/integration/test_matching_requests.py
+CLUSTER_SHORT := tests/integration/test_bus.py tests/integration/test_feed_order.py tests/integration/test_matching_requests.py \
+	tests/integration/test_secured_kafka.py
 
 # The engines themselves, killed and started again, beside what differs on real Kafka.
 .PHONY: containers-test

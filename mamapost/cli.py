@@ -119,7 +119,7 @@ def rank_replay(
     """Rebuild a city's rankings as of a past moment, identical to what was served then."""
     from aiokafka.errors import KafkaError
 
-    from mamapost.broker import broker_of
+    from mamapost.broker import reached_broker
     from mamapost.replay import replay
     from services.matching.position import StreamPosition
 
@@ -134,7 +134,7 @@ def rank_replay(
             _fail(f"until: expected {error}, or an instant such as 2026-03-02T08:00:00Z")
     screen = Console(stderr=True)
     try:
-        broker = broker_of(kafka)
+        broker = reached_broker(kafka)
         with screen.status("reading the topics") as status:
             engine = replay(broker, city, target, aware, lambda n: status.update(f"{n:,} events read"))
         posts = [post] if post is not None else sorted(engine.ids("post", city))
@@ -262,12 +262,12 @@ def ledger_reconcile(
     from aiokafka.errors import KafkaError
     from pymongo.errors import PyMongoError
 
-    from mamapost.broker import broker_of
+    from mamapost.broker import reached_broker
     from mamapost.reconcile import reconcile, show
 
     screen = Console(stderr=True)
     try:
-        broker = broker_of(kafka) if from_topics else None
+        broker = reached_broker(kafka) if from_topics else None
         settings = Settings() if mongo is None else Settings(mongo=mongo)
         with screen.status("reading") as status:
             done = reconcile(settings, broker, city, status.update)

@@ -86,13 +86,10 @@ class Cluster:
             EngineMissing: no Java, no jars, or no mongod.
             EngineStartFailed: a node ended or did not answer in time; all are stopped again.
         """
-        java = _java()
-        jars = parts.absolute()
-        if not has_parts(parts):
-            raise EngineMissing(f"there is no Apache Kafka in {jars}: run `make parts` (needs Maven)")
+        kafka = kafka_program(parts)
         data_dir = data_dir.absolute()
         data_dir.mkdir(parents=True, exist_ok=True)
-        brokers, storage = _brokers(java, jars, data_dir, log_dir, front)
+        brokers, storage = _brokers(kafka, data_dir, log_dir, front)
         cluster = cls(brokers, storage, _stores(data_dir, log_dir, front))
         deadline = Deadline(start_timeout_s)
         try:
@@ -173,18 +170,49 @@ class Cluster:
         return states == ["PRIMARY", *["SECONDARY"] * (NODES - 1)]
 
 
-def _java() -> str:
-    found = shutil.which("java")
-    if found is None:
+def kafka_program(parts: Path = KAFKA_PARTS) -> list[str]:
+    """The command that runs a class of Apache Kafka's, which comes after it.
+
+    Raises:
+        EngineMissing: no Java, or no jars.
+    """
+    java = shutil.which("java")
+    if java is None:
         raise EngineMissing("Apache Kafka needs Java 17 or newer; there is no `java` on PATH")
-    return found
+    if not has_parts(parts):
+        raise EngineMissing(f"there is no Apache Kafka in {parts.absolute()}: run `make parts` (needs Maven)")
+    return [java, "-cp", f"{parts.absolute()}/*"]
+
+
+def format_folder(kafka: Sequence[str], file: Path, cluster_id: str, *arguments: str) -> None:
+    """Write a cluster's id into the folder that a broker's settings name, where none stands yet.
+
+    Args:
+        kafka: as `kafka_program` gives it.
+        file: the broker's settings.
+        cluster_id: 16 bytes in URL-safe base64, without padding.
+        arguments: more of Kafka's own, such as logins.
+
+    Raises:
+        EngineStartFailed: Kafka refused; the message has what it said.
+    """
+    command = [*kafka, "kafka.tools.StorageTool", "format", "--ignore-formatted"]
+    command += ["--cluster-id", cluster_id, "--config", str(file), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_FORMAT_TIMEOUT_S, check=False)
+    if done.returncode:
+        raise EngineStartFailed(f"{file} could not be formatted:\n{done.stdout}{done.stderr}")
+
+
+def new_cluster_id() -> str:
+    """An id as Kafka wants it."""
+    return urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
 
 
 class _Storage:
     """What three brokers keep on disk: folders that are formatted with one cluster id."""
 
-    def __init__(self, java: str, jars: Path, data_dir: Path) -> None:
-        self._format_command = [java, "-cp", f"{jars}/*", "kafka.tools.StorageTool", "format"]
+    def __init__(self, kafka: Sequence[str], data_dir: Path) -> None:
+        self._kafka = kafka
         self._id_file = data_dir / "cluster.id"
         self.folders = [data_dir / f"kafka-{number}" for number in range(1, NODES + 1)]
         self.files = [folder.with_suffix(".properties") for folder in self.folders]
@@ -192,9 +220,10 @@ class _Storage:
     def format(self) -> None:
         """Write the cluster id into each folder where it does not stand yet."""
         if not self._id_file.exists():
-            self._id_file.write_text(urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("="))
+            self._id_file.write_text(new_cluster_id())
+        cluster_id = self._id_file.read_text()
         with ThreadPoolExecutor(NODES) as pool:
-            list(pool.map(self._format_one, self.files))
+            list(pool.map(lambda file: format_folder(self._kafka, file, cluster_id), self.files))
 
     def wipe(self) -> None:
         """Remove everything, and format the folders for another cluster."""
@@ -203,17 +232,10 @@ class _Storage:
             shutil.rmtree(folder)
         self.format()
 
-    def _format_one(self, file: Path) -> None:
-        command = [*self._format_command, "--cluster-id", self._id_file.read_text(), "--config", str(file)]
-        command.append("--ignore-formatted")
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_FORMAT_TIMEOUT_S, check=False)
-        if done.returncode:
-            raise EngineStartFailed(f"{file} could not be formatted:\n{done.stdout}{done.stderr}")
 
-
-def _brokers(java: str, jars: Path, data_dir: Path, log_dir: Path, front: Front) -> tuple[list[Node], _Storage]:
+def _brokers(kafka: Sequence[str], data_dir: Path, log_dir: Path, front: Front) -> tuple[list[Node], _Storage]:
     """Brokers that are controllers too, and their folders, formatted."""
-    storage = _Storage(java, jars, data_dir)
+    storage = _Storage(kafka, data_dir)
     ports = [(_port(data_dir, f"kafka-{n}"), _port(data_dir, f"controller-{n}")) for n in range(1, NODES + 1)]
     voters = ",".join(f"{n}@{LOOPBACK}:{controller}" for n, (_, controller) in enumerate(ports, 1))
     nodes = []
@@ -245,7 +267,7 @@ def _brokers(java: str, jars: Path, data_dir: Path, log_dir: Path, front: Front)
             "group.initial.rebalance.delay.ms": 0,
         }
         file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
-        command = [java, f"-Xms{_HEAP}", f"-Xmx{_HEAP}", "-cp", f"{jars}/*", "kafka.Kafka", str(file)]
+        command = [*kafka, f"-Xms{_HEAP}", f"-Xmx{_HEAP}", "kafka.Kafka", str(file)]
         name = f"kafka-{number}"
         nodes.append(Node(name, port, fronted, command, log_dir / f"{name}.log", _broker_answers))
     storage.format()

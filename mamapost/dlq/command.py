@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.local.errors import LocalRunError
-from mamapost.broker import broker_of
+from mamapost.broker import reached_broker
 from mamapost.dlq.letters import Filter, Letter, read_letters
 from mamapost.dlq.replay import Outcome, Plan, message_at, plan, replay
 from shared.contracts.envelope import Reason, Undecodable, decode
@@ -187,7 +187,7 @@ def _answered(work: Coroutine[Any, Any, _T]) -> _T:
 
 def _broker(given: str | None) -> Connection:
     try:
-        return broker_of(given)
+        return reached_broker(given)
     except LocalRunError as error:
         _fail(str(error))
 

@@ -28,11 +28,11 @@ def check(
     wait_s: Annotated[float, typer.Option(min=0, help="How long your table may take to become right.")] = 60.0,
 ) -> None:
     """Play the golden stream to a broker, and say whether your table of open posts is right, and where not."""
-    from mamapost.broker import broker_of
+    from mamapost.broker import reached_broker
     from mamapost.kit.check import run_check
 
     try:
-        passed = run_check(None if brokers is None else broker_of(brokers), prefix, table, name, wait_s)
+        passed = run_check(None if brokers is None else reached_broker(brokers), prefix, table, name, wait_s)
     except (LocalRunError, KafkaError) as error:
         _fail(str(error))
     if not passed:
@@ -45,11 +45,11 @@ def play_alone(
     prefix: Annotated[str, typer.Option(help="Put before the topics' names; without it, the real ones.")] = "",
 ) -> None:
     """Play the golden stream to a broker, and leave the checking for later."""
-    from mamapost.broker import broker_of
+    from mamapost.broker import reached_broker
     from mamapost.kit.check import run_play
 
     try:
-        run_play(broker_of(brokers), prefix)
+        run_play(reached_broker(brokers), prefix)
     except (LocalRunError, KafkaError) as error:
         _fail(str(error))
 

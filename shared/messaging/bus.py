@@ -50,6 +50,13 @@ REQUEST_TIMEOUT_MS = 10_000
 PRODUCER_BATCH_MAX_BYTES = 512 * 1024
 """Bytes of one batch to the broker: some 600 events. The client's default of 16 kB makes a request of every 20."""
 
+METADATA_MAX_AGE_MS = 2_000
+"""How long a client believes what a broker told it of topics. Just made, one broker knows of them and another does not
+yet: a consumer that asked the latter is given no partitions, and would stand idle for the client's own five minutes."""
+
+TOPICS_PAUSE_S = 0.1
+"""Pause between looks at topics that were just made or removed: brokers hear of it one after the other."""
+
 STRAY_MAX = 10_000
 """Messages that are looked at on a topic that the broker made by itself: more than a relay publishes within WATCH_S."""
 
@@ -61,6 +68,10 @@ _log = logger(__name__)
 
 class BrokerChanged(Exception):
     """The broker came back with another identity."""
+
+
+class Abandoned(Exception):
+    """A client library cancelled what was waited for, as a consumer of aiokafka may when it is stopped at its start."""
 
 
 class Bus:
@@ -122,8 +133,8 @@ class Bus:
     async def _supervise(self) -> None:
         while not self._stopping.is_set():
             try:
-                await self._session()
-            except* (KafkaError, PyMongoError, OSError, BrokerChanged) as group:
+                await self._whole_session()
+            except* (KafkaError, PyMongoError, OSError, BrokerChanged, Abandoned) as group:
                 causes = sorted({type(error).__name__ for error in group.exceptions})
                 _log.warning("bus connection ended; building it again", causes=causes)
             await self._relay.show_outbox()
@@ -133,9 +144,24 @@ class Bus:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), RECONNECT_PAUSE_S)
 
+    async def _whole_session(self) -> None:
+        """A session that ends by a failure where a client library cancels what the session waits for.
+
+        Raises:
+            Abandoned: it did; whoever means this task cancels the task itself.
+        """
+        try:
+            await self._session()
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise Abandoned from None
+
     async def _session(self) -> None:
         """One connection, until the stop or the loss of the broker."""
         async with contextlib.AsyncExitStack() as stack:
+            await self._connection.check(REQUEST_TIMEOUT_MS)
             admin = AIOKafkaAdminClient(**self._connection.arguments(), request_timeout_ms=REQUEST_TIMEOUT_MS)
             await admin.start()
             stack.push_async_callback(admin.close)
@@ -146,6 +172,7 @@ class Bus:
                 admin, own, cluster_id
             ):
                 _log.info("topics were made or removed; looking at them again")
+                await asyncio.sleep(TOPICS_PAUSE_S)
             producer = await self._producer()
             stack.push_async_callback(producer.stop)
             self._dead_letters.connect(producer)
@@ -192,6 +219,7 @@ class Bus:
             security=self._connection.security,
             client_id=f"mamapost-{self._service}",
             request_timeout_ms=REQUEST_TIMEOUT_MS,
+            metadata_max_age_ms=METADATA_MAX_AGE_MS,
             allow_auto_create_topics=False,
             graceful_timeout=STOP_TIMEOUT_S,
             apply_types=False,

@@ -6,6 +6,8 @@ import ssl
 from pathlib import Path
 from typing import Any
 
+from aiokafka.conn import collect_hosts, create_conn
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from faststream.kafka.security import parse_security
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
@@ -18,6 +20,7 @@ class Connection:
     """Arguments for clients of the broker; the files that the settings name are read once, here.
 
     Attributes:
+        servers: bootstrap servers, host:port[,host:port].
         security: for FastStream; `None` where neither encryption nor login is asked for.
 
     Raises:
@@ -26,12 +29,29 @@ class Connection:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._kafka = settings.kafka
+        self.servers = settings.kafka
         self.security = _security_of(settings)
 
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments for a producer, consumer or admin client of aiokafka."""
-        return {"bootstrap_servers": self._kafka, **parse_security(self.security)}
+        return {"bootstrap_servers": self.servers, **parse_security(self.security)}
+
+    async def check(self, timeout_ms: int) -> None:
+        """Connect and log in once. The clients tell only that no server took them; this tells why.
+
+        Raises:
+            KafkaError: the last server refused the login, or did not answer in time.
+            OSError: it cannot be reached, or its certificate is not one to be trusted.
+        """
+        refused: KafkaError | OSError = KafkaConnectionError("no server is named")
+        for host, port, _ in collect_hosts(self.servers):
+            try:
+                (await create_conn(host, port, request_timeout_ms=timeout_ms, **parse_security(self.security))).close()
+            except (KafkaError, OSError) as error:  # TimeoutError is an OSError
+                refused = error
+            else:
+                return
+        raise refused
 
 
 def _security_of(settings: Settings) -> BaseSecurity | None:

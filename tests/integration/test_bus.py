@@ -35,6 +35,9 @@ from tests.integration.topics import make_topics
 
 TOPIC = SeekerRegistered.topic
 
+ASK_TIMEOUT_MS = 5_000
+"""Longest wait for a topic that a broker may make by itself; one that does makes it at once."""
+
 
 class Sink:
     """A consumer's effect: what was applied, in order, and what to do instead for a while."""
@@ -326,7 +329,7 @@ async def test_a_stopped_consumer_goes_on_where_it_was(fresh_broker: Engines, se
 
 async def ask_for(topic: str, settings: Settings) -> None:
     """As a consumer that outlived the lost broker does; skips on a broker that does not make the topic by itself."""
-    left_over = AIOKafkaConsumer(topic, bootstrap_servers=settings.kafka)
+    left_over = AIOKafkaConsumer(topic, bootstrap_servers=settings.kafka, request_timeout_ms=ASK_TIMEOUT_MS)
     try:
         await left_over.start()
         if topic not in await left_over.topics():

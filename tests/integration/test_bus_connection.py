@@ -1,0 +1,38 @@
+"""A service's connection to the broker outlives what its client libraries do."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from structlog.testing import capture_logs
+
+from shared.messaging.connection import Connection
+from shared.runtime.mongo import Mongo
+from shared.runtime.settings import Settings
+from shared.runtime.supervised import end
+from tests.integration.test_bus import is_up, running
+
+
+async def test_a_wait_that_a_client_library_gave_up_does_not_end_the_bus(
+    settings: Settings, mongo: Mongo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen on three slow brokers: the task was cancelled by nobody of ours, and the service stood idle for ever."""
+    check = Connection.check
+    given_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    given_up.cancel()
+    waits = [given_up]
+
+    async def checked(self: Connection, timeout_ms: int) -> None:
+        while waits:
+            await waits.pop()
+        await check(self, timeout_ms)
+
+    monkeypatch.setattr(Connection, "check", checked)
+    with capture_logs() as told:
+        async with running(settings, mongo, "registry", None) as bus:
+            await is_up(bus)
+            assert bus._task is not None
+            await end(bus._task)
+            assert bus._task.cancelled(), "who ends the bus ends it"
+    assert [line["causes"] for line in told if "causes" in line] == [["Abandoned"]]
