@@ -44,6 +44,10 @@ STOPPED_MOST = 60_000
 """Events of one backlog: the process is stopped while they are sent, and the broker would miss it after six seconds."""
 
 PROBE_PAUSE_S = 0.01
+
+ASK_PAUSE_S = 0.02
+"""Between two questions to a service that starts: each takes it a few milliseconds of its start."""
+
 WARM_EVENTS = 2_000
 """Before the first round: every kind of change was seen once, so that nothing is compiled or loaded in it."""
 
@@ -313,18 +317,20 @@ async def _restart(figures: Figures, served: Served, scale: Scale) -> None:
     size = served.play.size
     [post] = served.posts(1)
     checkpoint = served.folder / "checkpoints"
-    served.fleet.restart("matching", wait_ready=False)  # an orderly stop writes what the starts below go on from
     for number in range(min(scale.rounds, scale.service_rounds)):
         served.fleet.wait_ready("matching")
         before = await _ranking(served, post)
-        served.fleet.kill("matching")
+        if number == 0:
+            served.fleet.stop_one("matching")  # orderly, which writes what this start and those after it go on from
+        else:
+            served.fleet.kill("matching")
         began = time.perf_counter()
         _read_all(checkpoint)
         alone_s = time.perf_counter() - began
         began = time.perf_counter()
         served.fleet.restart("matching", wait_ready=False)
         while (now := await _ranking(served, post)) is None:  # noqa: ASYNC110  from outside there is only asking
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(ASK_PAUSE_S)
         taken_s = time.perf_counter() - began
         if before != now:
             raise ListsDiffer("the ranking that is served after a restart is another one than before it")
