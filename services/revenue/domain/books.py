@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from services.revenue.domain.agreements import Pair
-from services.revenue.domain.ledger import Entry, Link
+from services.revenue.domain.ledger import Entry
 from shared.kernel.clock import month_of
 
 
@@ -28,6 +28,9 @@ class BookKey(NamedTuple):
     worked_month: str
     agreement_id: str
 
+
+Numbered = tuple[int, Entry]
+"""What a `Link` is, without its name: half as dear to make, and there is one for every shift."""
 
 Volume = tuple[str, str]
 """An agreement and a month worked: what marginal tiers count the base of."""
@@ -47,9 +50,9 @@ class BookTotals:
     last_day: date = date.min
 
     @classmethod
-    def of(cls, links: Sequence[Link]) -> BookTotals:
+    def of(cls, lines: Sequence[Numbered]) -> BookTotals:
         """Totals of entries that are about shifts."""
-        entries = [link.entry for link in links]
+        entries = [entry for _, entry in lines]
         rebates = [entry.rebate for entry in entries if entry.rebate is not None]
         return cls(
             len(entries),
@@ -87,9 +90,13 @@ def _key(employer_id: str, community_id: str, month: str, worked_day: date, agre
     return BookKey(Pair(employer_id, community_id), month, month_of(worked_day), agreement_id)
 
 
-def by_book(links: Sequence[Link]) -> dict[BookKey, list[Link]]:
-    """Entries that are about shifts by their books, in order."""
-    books: defaultdict[BookKey, list[Link]] = defaultdict(list)
-    for link in links:
-        books[book_of(link.entry)].append(link)
+def by_book(entries: Sequence[Entry], first: int) -> dict[BookKey, list[Numbered]]:
+    """Entries that are about shifts by their books, in order.
+
+    Args:
+        first: number of the first of them.
+    """
+    books: defaultdict[BookKey, list[Numbered]] = defaultdict(list)
+    for seq, entry in enumerate(entries, first):
+        books[book_of(entry)].append((seq, entry))
     return books

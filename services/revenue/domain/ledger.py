@@ -279,10 +279,16 @@ def hash_of(prev_hash: str, canonicals: Sequence[str]) -> str:
 
 
 def seal(head: Head, entries: Sequence[Entry]) -> tuple[list[Link], Block]:
-    """Number entries after the last one of a city, and seal them as a block.
+    """Number entries after the last one of a city, and seal them as a block (`block_after`)."""
+    block = block_after(head, entries)
+    return [Link(seq, entry) for seq, entry in enumerate(entries, block.first)], block
+
+
+def block_after(head: Head, entries: Sequence[Entry]) -> Block:
+    """The block that seals entries after the last one of a city.
 
     Args:
-        entries: at least one.
+        entries: at least one; numbered in order from the block's `first`.
 
     Raises:
         ValueError: no entry, one of another city, or one whose legs do not sum to zero; a bug, never an input.
@@ -293,6 +299,5 @@ def seal(head: Head, entries: Sequence[Entry]) -> tuple[list[Link], Block]:
         if entry.city != head.city or (entry.rebate is None and sum([amount for _, amount in entry.legs]) != 0):
             raise ValueError(f"{entry.entry_id} does not belong into the ledger of {head.city}, or does not balance")
     first = head.seq + 1
-    links = list(map(Link._make, enumerate(entries, first)))
     sealed = hash_of(head.hash, list(map(canonical, count(first), entries)))
-    return links, Block(head.city, first, links[-1].seq, head.hash, sealed)
+    return Block(head.city, first, head.seq + len(entries), head.hash, sealed)

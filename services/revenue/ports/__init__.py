@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, Protocol
 from services.revenue.domain.accrual import Shift, Standing
 from services.revenue.domain.agreements import Agreement, Pair
 from services.revenue.domain.audit import Kept
-from services.revenue.domain.books import BookKey, BookTotals
+from services.revenue.domain.books import BookKey, BookTotals, Numbered
 from services.revenue.domain.funds import Fund, Receipt, Spending, SpendingRequest
 from services.revenue.domain.grants import Grant
 from services.revenue.domain.ledger import Block, Entry, Head, Link
@@ -77,7 +77,7 @@ class LedgerStore(PaymentStore, Protocol):
         ...
 
     async def append_lines(
-        self, lines: Mapping[str, Mapping[BookKey, Sequence[Link]]], blocks: Collection[Block]
+        self, lines: Mapping[str, Mapping[BookKey, Sequence[Numbered]]], blocks: Collection[Block]
     ) -> None:
         """Add entries that are about shifts, by city and book, after `add_to_books` has counted them."""
         ...

@@ -20,6 +20,7 @@ from datetime import date
 from typing import NamedTuple
 
 from services.revenue.domain.agreements import Pair
+from services.revenue.domain.books import Numbered
 from services.revenue.domain.ledger import (
     Block,
     Entry,
@@ -84,14 +85,14 @@ def book_number(city: str, count: int) -> int:
     return int(city) << BOOK_BITS | count
 
 
-def line_documents(links: Sequence[Link], start: int, book: int) -> list[Document]:
+def line_documents(lines: Sequence[Numbered], start: int, book: int) -> list[Document]:
     """Entries of one book, all about shifts.
 
     Args:
         start: of their city's places, `place_of(city, 0)`.
     """
     documents: list[Document] = []
-    for seq, entry in links:
+    for seq, entry in lines:
         rebate = entry.rebate
         if rebate is None:
             raise ValueError(f"{entry.entry_id} is about no shift")

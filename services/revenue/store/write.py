@@ -13,7 +13,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from services.revenue.domain import accrual
 from services.revenue.domain.accrual import Shift, Standing
 from services.revenue.domain.agreements import Agreement, Pair
-from services.revenue.domain.books import BookKey, BookTotals
+from services.revenue.domain.books import BookKey, BookTotals, Numbered
 from services.revenue.domain.funds import Receipt, Spending, SpendingRequest
 from services.revenue.domain.ledger import Block, Head, Link
 from services.revenue.domain.months import first_day
@@ -77,13 +77,13 @@ class MongoLedger(MongoSettlements):
         await self._append([entry_document(link) for link in links], blocks)
 
     async def append_lines(
-        self, lines: Mapping[str, Mapping[BookKey, Sequence[Link]]], blocks: Collection[Block]
+        self, lines: Mapping[str, Mapping[BookKey, Sequence[Numbered]]], blocks: Collection[Block]
     ) -> None:
         documents: list[Document] = []
         for city, books in lines.items():
             start = place_of(city, 0)
-            for key, links in books.items():
-                documents += line_documents(links, start, self._numbers[key])
+            for key, some in books.items():
+                documents += line_documents(some, start, self._numbers[key])
         await self._append(documents, blocks)
 
     async def _append(self, documents: Sequence[Document], blocks: Collection[Block]) -> None:

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from services.revenue.domain.accrual import Desk, Shift, Standing
 from services.revenue.domain.agreements import Agreement, Pair
-from services.revenue.domain.books import BookKey, BookTotals, by_book
-from services.revenue.domain.ledger import Block, Entry, Head, Link, seal
+from services.revenue.domain.books import BookKey, BookTotals, Numbered, by_book
+from services.revenue.domain.ledger import Block, Entry, Head, block_after
 from services.revenue.ports import LedgerStore
 from shared.kernel.clock import month_of
 
@@ -85,14 +85,14 @@ async def write(desk: Desk, heads: Mapping[str, Head], *, store: LedgerStore) ->
     for entry in desk.entries:
         by_city[entry.city].append(entry)
     if by_city:
-        lines: dict[str, Mapping[BookKey, Sequence[Link]]] = {}
+        lines: dict[str, Mapping[BookKey, Sequence[Numbered]]] = {}
         blocks: list[Block] = []
         for city, entries in by_city.items():
-            links, block = seal(heads[city], entries)
-            lines[city] = by_book(links)
+            block = block_after(heads[city], entries)
+            lines[city] = by_book(entries, block.first)
             blocks.append(block)
         await store.add_to_books(
-            {city: {key: BookTotals.of(links) for key, links in books.items()} for city, books in lines.items()}
+            {city: {key: BookTotals.of(some) for key, some in books.items()} for city, books in lines.items()}
         )
         await store.append_lines(lines, blocks)
     if desk.changed:

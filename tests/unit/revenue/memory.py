@@ -12,7 +12,7 @@ from typing import Literal
 from services.revenue.domain.accrual import Shift, Standing, standing_of
 from services.revenue.domain.agreements import Agreement, Pair
 from services.revenue.domain.audit import Kept
-from services.revenue.domain.books import BookKey, BookTotals
+from services.revenue.domain.books import BookKey, BookTotals, Numbered
 from services.revenue.domain.funds import Fund, Receipt, Spending, SpendingRequest
 from services.revenue.domain.ledger import Block, Head, Link
 from services.revenue.domain.reconciliation import Money
@@ -63,10 +63,10 @@ class MemoryLedger(MemoryPayments):
             self.heads[block.city] = block.end
 
     async def append_lines(
-        self, lines: Mapping[str, Mapping[BookKey, Sequence[Link]]], blocks: Collection[Block]
+        self, lines: Mapping[str, Mapping[BookKey, Sequence[Numbered]]], blocks: Collection[Block]
     ) -> None:
-        of_books = [links for books in lines.values() for links in books.values()]
-        await self.append(sorted(itertools.chain.from_iterable(of_books), key=lambda link: link.seq), blocks)
+        links = [Link(*one) for books in lines.values() for some in books.values() for one in some]
+        await self.append(sorted(links, key=lambda link: link.seq), blocks)
 
     async def untold(self, city: str, limit: int) -> Sequence[Link]:
         after = self.told_through.get(city, 0)
