@@ -87,7 +87,8 @@ class MongoLedger(MongoSettlements):
         await self._append(documents, blocks)
 
     async def _append(self, documents: Sequence[Document], blocks: Collection[Block]) -> None:
-        # The command itself: `insert_many` takes each document through several steps of its own.
+        # The command itself: `insert_many` takes each document through several steps of its own. What one transaction
+        # posts, some MB at most, is one message.
         insert = {"insert": "entries", "documents": documents, "ordered": False}
         answer = await self._db.command(insert, session=self._session)
         if answer.get("writeErrors"):
