@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
+from deploy.local.engines import Engines
 from shared.messaging.connection import Connection
 from shared.runtime.mongo import Mongo
 from shared.runtime.settings import Settings
@@ -15,7 +16,7 @@ from tests.integration.test_bus import is_up, running
 
 
 async def test_a_wait_that_a_client_library_gave_up_does_not_end_the_bus(
-    settings: Settings, mongo: Mongo, monkeypatch: pytest.MonkeyPatch
+    fresh_broker: Engines, settings: Settings, mongo: Mongo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Seen on three slow brokers: the task was cancelled by nobody of ours, and the service stood idle for ever."""
     check = Connection.check
