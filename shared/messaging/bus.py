@@ -21,7 +21,7 @@ from pymongo.errors import PyMongoError
 
 from shared.contracts.envelope import Decode, decode
 from shared.contracts.fields import Event
-from shared.contracts.topics import PARTITIONS
+from shared.contracts.topics import MESSAGE_MAX_BYTES, PARTITIONS
 from shared.kernel.clock import Clock
 from shared.messaging.connection import Connection
 from shared.messaging.consume import Apply, Consumer
@@ -47,8 +47,9 @@ RECONNECT_PAUSE_S = 1.0
 REQUEST_TIMEOUT_MS = 10_000
 """A request that takes longer is lost; a healthy broker answers within milliseconds."""
 
-PRODUCER_BATCH_MAX_BYTES = 512 * 1024
-"""Bytes of one batch to the broker: some 600 events. The client's default of 16 kB makes a request of every 20."""
+PRODUCER_BATCH_MAX_BYTES = MESSAGE_MAX_BYTES
+"""Bytes of one batch to the broker: some 300 events. The client's default of 16 kB makes a request of every 20. A
+batch is one message to a topic: what is too large for it is refused each time that it comes; all behind it waits."""
 
 METADATA_MAX_AGE_MS = 2_000
 """How long a client believes what a broker told it of topics. Just made, one broker knows of them and another does not

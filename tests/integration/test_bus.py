@@ -129,6 +129,13 @@ async def published(mongo: Mongo, count: int) -> bool:
     return await mongo.db["events"].count_documents({"published": {"$gt": 0}}) >= count
 
 
+async def test_a_long_backlog_is_no_message_too_large(fresh_broker: Engines, settings: Settings, mongo: Mongo) -> None:
+    """Apache Kafka takes a batch for one message; the embedded broker takes any."""
+    await append(mongo, [seeker_registered() for _ in range(1_000)])
+    async with running(settings, mongo, "registry", None):
+        await eventually(lambda: published(mongo, 1_000), "all are marked as published")
+
+
 async def test_an_aborted_transaction_publishes_nothing(
     fresh_broker: Engines, settings: Settings, mongo: Mongo
 ) -> None:
