@@ -33,9 +33,9 @@ from shared.runtime.supervised import end
 
 SLICE_S = 0.004
 """Processor time that a slice aims at: a reader who comes meanwhile waits so long at most, and half of it on average,
-below the 5 ms of a good answer. A slice costs its engine half a millisecond whatever it holds, so that shorter ones
-would halve what a backlog is worked off with. Not time on the wall: where other processes take the processor, that
-would make slices small, and so the little that is left of it dear."""
+below the 5 ms of a good answer. A slice has costs whatever it holds, the engine's call and steps of the event loop, so
+that shorter ones would work off much less of a backlog. Not time on the wall: where other processes take the processor,
+that would make slices small, and so the little that is left of it dear."""
 
 UNREAD_SLICE_S = 0.012
 """What a slice aims at while nobody reads: the first reader who comes waits so long at most, and those after it find

@@ -24,8 +24,10 @@ from shared.contracts.topics import PARTITIONS, partition_of
 from shared.kernel.clock import system_clock
 from shared.kernel.ids import new_id
 from shared.messaging.bus import Bus
+from shared.messaging.connection import Connection
 from shared.messaging.consume import Apply, Refusal
 from shared.messaging.events import EventLog
+from shared.messaging.reading import read_to_end
 from shared.messaging.relay import own_topics
 from shared.runtime.mongo import Mongo, StoreUnavailable
 from shared.runtime.settings import Settings
@@ -84,26 +86,10 @@ async def append(mongo: Mongo, events: Sequence[Event], at: datetime = NOW) -> l
 
 
 async def read_all(settings: Settings, topic: str, partitions: int = PARTITIONS) -> list[Any]:
-    """Every record of a topic.
-
-    The embedded broker tells the first offset of the last batch as the end, so the end is reached when all positions
-    are at least there and a poll brings nothing more.
-    """
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, auto_offset_reset="earliest", fetch_max_wait_ms=20)
-    await consumer.start()
-    try:
-        parts = [TopicPartition(topic, n) for n in range(partitions)]
-        consumer.assign(parts)
-        ends = await consumer.end_offsets(parts)
-        records: list[Any] = []
-        async with asyncio.timeout(20):
-            while True:
-                polled = await consumer.getmany(timeout_ms=100)
-                records.extend(record for batch in polled.values() for record in batch)
-                if not polled and all([await consumer.position(part) >= ends[part] for part in parts]):
-                    return records
-    finally:
-        await consumer.stop()
+    """Every record of a topic."""
+    places = {TopicPartition(topic, number): 0 for number in range(partitions)}
+    async with asyncio.timeout(20):
+        return [record async for record in read_to_end(Connection(settings), places)]
 
 
 async def create_topics(settings: Settings) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from motor.motor_asyncio import AsyncIOMotorClient
 
 from deploy.local.engines import Engines
@@ -24,6 +24,8 @@ from services.registry.api.uploads import SEEKER_COLUMNS
 from shared.contracts.envelope import Envelope, encode
 from shared.contracts.topics import PARTITIONS, TOPICS
 from shared.kernel.ids import new_id
+from shared.messaging.connection import Connection
+from shared.messaging.reading import read_to_end
 from shared.runtime.settings import Settings
 from tests.conftest import eventually
 from tests.events import NOW, seeker_registered
@@ -319,27 +321,15 @@ async def on_topics(city: City) -> AsyncIterator[Text]:
 
 
 async def records(settings: Settings, topics: Sequence[str]) -> AsyncIterator[Any]:
-    """Every record of some topics; see `test_bus.read_all` of where they end."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, auto_offset_reset="earliest", fetch_max_wait_ms=20)
-    await consumer.start()
-    try:
-        parts = [
-            TopicPartition(name, number)
-            for name in topics
-            for number in range(1 if name.endswith(".dlq") else PARTITIONS)
-        ]
-        consumer.assign(parts)
-        ends = await consumer.end_offsets(parts)
-        async with asyncio.timeout(30):
-            while True:
-                polled = await consumer.getmany(timeout_ms=200)
-                for batch in polled.values():
-                    for record in batch:
-                        yield record
-                if not polled and all([await consumer.position(part) >= ends[part] for part in parts]):
-                    return
-    finally:
-        await consumer.stop()
+    """Every record of some topics."""
+    places = {
+        TopicPartition(name, number): 0
+        for name in topics
+        for number in range(1 if name.endswith(".dlq") else PARTITIONS)
+    }
+    async with asyncio.timeout(30):
+        async for record in read_to_end(Connection(settings), places):
+            yield record
 
 
 async def in_collections(city: City) -> AsyncIterator[Text]:

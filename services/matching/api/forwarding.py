@@ -118,7 +118,8 @@ class Forwarding:
         self._peers = peers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._live.readers += scope["type"] == "http"
+        if scope["type"] == "http":
+            self._live.readers += 1
         if scope["type"] != "http" or scope["method"] != "GET":
             await self._app(scope, receive, send)
             return

@@ -115,7 +115,7 @@ State = Seeker | Post | Employer | Station | Placement | Certificate | Shift | S
 
 
 class Fact(NamedTuple):
-    """One version of one entity. A tuple, as `Shift` is: the commonest of what comes, and made twice as fast.
+    """One version of one entity. A tuple, as `Shift` is: the commonest of what comes, and sooner made.
 
     Attributes:
         state: `None` once the entity is over: withdrawn, closed, ended, revoked. Its version is kept, so that an

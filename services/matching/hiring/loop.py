@@ -159,8 +159,9 @@ class Hirings:
         """
         now = self._clock()
         board = self.board(now)
-        for post_id in self._take_woken(board):
-            await self._look(post_id, board, now)
+        for post_id in self._take_woken():
+            if board.city_of("post", post_id) is not None:
+                await self._look(post_id, board, now)
 
     async def tick(self) -> None:
         """Do what is due now, a bounded part of it.
@@ -255,7 +256,7 @@ class Hirings:
 
     async def _posts_due(self, board: Board, now: datetime) -> list[str]:
         """Posts whose hiring has something to do: those told of, those with offers run out, then the next in turn."""
-        due = dict.fromkeys(self._take_woken(board))
+        due = dict.fromkeys(self._take_woken())
         due |= dict.fromkeys(await self._offers.posts_with_expired(now, LOOKS_MAX))
         page = await self._offers.open_hirings(self._after, PAGE_MAX)
         self._after = page[-1].post_id if len(page) == PAGE_MAX else ""
@@ -265,12 +266,12 @@ class Hirings:
             self._woken.setdefault(post_id)
         return here[:LOOKS_MAX]
 
-    def _take_woken(self, board: Board) -> list[str]:
-        """Posts here whose hirings something was told about; the rest is taken the next time."""
+    def _take_woken(self) -> list[str]:
+        """Posts whose hirings something was told about; the rest is taken the next time."""
         taken = list(self._woken)[:LOOKS_MAX]
         for post_id in taken:
             del self._woken[post_id]
-        return [post_id for post_id in taken if board.city_of("post", post_id) is not None]
+        return taken
 
     async def _with_work(self, page: Sequence[Hiring], board: Board, now: datetime) -> Iterable[str]:
         """Hirings of a page at which a look would change something."""
