@@ -36,7 +36,7 @@ from shared.runtime import metrics
 from shared.runtime.logs import logger
 from shared.runtime.mongo import Mongo
 from shared.runtime.settings import Settings
-from shared.runtime.supervised import end, supervised, together
+from shared.runtime.supervised import Abandoned, came_to_its_end, end, supervised, together
 
 WATCH_S = 1.0
 """How often the broker's identity is asked for."""
@@ -69,10 +69,6 @@ _log = logger(__name__)
 
 class BrokerChanged(Exception):
     """The broker came back with another identity."""
-
-
-class Abandoned(Exception):
-    """A client library cancelled what was waited for, as a consumer of aiokafka may when it is stopped at its start."""
 
 
 class Bus:
@@ -134,7 +130,8 @@ class Bus:
     async def _supervise(self) -> None:
         while not self._stopping.is_set():
             try:
-                await self._whole_session()
+                if not await came_to_its_end(self._session()):
+                    raise Abandoned
             except* (KafkaError, PyMongoError, OSError, BrokerChanged, Abandoned) as group:
                 causes = sorted({type(error).__name__ for error in group.exceptions})
                 _log.warning("bus connection ended; building it again", causes=causes)
@@ -144,20 +141,6 @@ class Bus:
                 self.state = "away"
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), RECONNECT_PAUSE_S)
-
-    async def _whole_session(self) -> None:
-        """A session that ends by a failure where a client library cancels what the session waits for.
-
-        Raises:
-            Abandoned: it did; whoever means this task cancels the task itself.
-        """
-        try:
-            await self._session()
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            raise Abandoned from None
 
     async def _session(self) -> None:
         """One connection, until the stop or the loss of the broker."""
@@ -221,6 +204,7 @@ class Bus:
             client_id=f"mamapost-{self._service}",
             request_timeout_ms=REQUEST_TIMEOUT_MS,
             metadata_max_age_ms=METADATA_MAX_AGE_MS,
+            consumer_only=True,
             allow_auto_create_topics=False,
             graceful_timeout=STOP_TIMEOUT_S,
             apply_types=False,
@@ -238,7 +222,7 @@ class Bus:
             try:
                 await consumer.release()
             finally:
-                await broker.stop()
+                await consumer.detach(broker)
 
     async def _await_topics(self, admin: AIOKafkaAdminClient) -> None:
         """Wait until the owners have created all topics consumed here: only an owner creates, so none is made twice.

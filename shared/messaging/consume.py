@@ -138,6 +138,17 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
         self._came_s = time.monotonic()
         self.assigned.clear()
 
+    async def detach(self, broker: KafkaBroker) -> None:
+        """Stop the broker that this is attached to.
+
+        A consumer of aiokafka that stops while its fetch waits after a failure cancels its own stop, which FastStream
+        takes for an end; its client would go on asking for the topics.
+        """
+        consumer: Any = self._subscriber.consumer if self._subscriber else None
+        await broker.stop()
+        if consumer is not None:
+            await consumer._client.close()
+
     async def watch(self, stopping: asyncio.Event) -> None:
         """Return at the stop; meanwhile do what has to be done from time to time."""
         await stopping.wait()

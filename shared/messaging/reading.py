@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaTimeoutError
 
 from shared.messaging.connection import Connection
+from shared.runtime.supervised import came_to_its_end
 
 POLL_MS = 100
 QUIET_POLLS = 2
 """Empty polls after the last known message that make an end: a broker may tell the end of a partition too low."""
+
+UNREADABLE_POLLS = 30
+"""Empty polls after which a partition ends where the answers say that it ends, though the broker told of more before. A
+message that the embedded broker took for a topic that was not there yet is given to nobody."""
 
 FETCH_BATCH = 2_000
 
@@ -27,7 +33,7 @@ async def read_to_end(
         places: where to begin.
 
     Raises:
-        KafkaError: the broker does not answer.
+        KafkaError: the broker does not answer, or gives nothing of what it has for `request_timeout_ms`.
     """
     if not places:
         return
@@ -44,13 +50,28 @@ async def read_to_end(
         consumer.assign(list(places))
         for place, offset in places.items():
             consumer.seek(place, max(offset, begins[place]))
-        quiet = 0
-        while quiet < QUIET_POLLS:
+        empty_polls = 0
+        while True:
             polled = await consumer.getmany(timeout_ms=POLL_MS, max_records=FETCH_BATCH)
             for records in polled.values():
                 for record in records:
                     yield record
-            is_there = polled or not all([await consumer.position(place) >= ends[place] for place in places])
-            quiet = 0 if is_there else quiet + 1
+            empty_polls = 0 if polled else empty_polls + 1
+            if empty_polls < QUIET_POLLS:
+                continue
+            short = [place for place in places if await consumer.position(place) < ends[place]]
+            if empty_polls >= UNREADABLE_POLLS:
+                short = [place for place in short if not await _ends_here(consumer, place)]
+            if not short:
+                return
+            if empty_polls * POLL_MS >= request_timeout_ms:
+                raise KafkaTimeoutError(f"nothing comes of {short[0]}, though the broker told of more")
     finally:
-        await consumer.stop()
+        if not await came_to_its_end(consumer.stop()):
+            await consumer._client.close()
+
+
+async def _ends_here(consumer: AIOKafkaConsumer, place: TopicPartition) -> bool:
+    """Whether the broker's last answer was that a partition ends where its reader is."""
+    end = consumer.highwater(place)
+    return end is not None and await consumer.position(place) >= end

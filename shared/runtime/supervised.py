@@ -14,6 +14,10 @@ CANCEL_AGAIN_S = 15.0
 """Pause before what does not end is cancelled again: longer than a consumer takes to close its books."""
 
 
+class Abandoned(Exception):
+    """Work seemed cancelled though nobody had cancelled it: a client library lets such a thing out of itself."""
+
+
 def supervised(work: Coroutine[Any, Any, None], name: str, on_defect: Callable[[], object]) -> asyncio.Task[None]:
     """Begin work in the background.
 
@@ -23,7 +27,7 @@ def supervised(work: Coroutine[Any, Any, None], name: str, on_defect: Callable[[
     """
 
     def ended(task: asyncio.Task[None]) -> None:
-        error = None if task.cancelled() else task.exception()
+        error = _failure_of(task)
         if error is not None:
             _log.error("background work ended by a defect; the service is down", work=name, exc_info=error)
             on_defect()
@@ -51,11 +55,37 @@ async def together(works: Iterable[Coroutine[Any, Any, None]]) -> None:
     Raises:
         ExceptionGroup: of what they failed with.
     """
-    tasks = [asyncio.create_task(work) for work in works]
+    tasks = left = {asyncio.create_task(work) for work in works}
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        while left and not any(_failure_of(task) for task in tasks):
+            _, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
     finally:
         await end(*tasks)
-    failures = [error for task in tasks if not task.cancelled() and (error := task.exception()) is not None]
+    failures = [error for task in tasks if (error := _failure_of(task)) is not None]
     if failures:
         raise BaseExceptionGroup("of several things done together", failures)
+
+
+async def came_to_its_end(work: Coroutine[Any, Any, None]) -> bool:
+    """Whether work was done; if not, it cancelled itself, which does not reach who waits for it here.
+
+    A consumer of aiokafka does so that stops while a fetch of its own waits after a failure.
+    """
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait([task])
+    finally:
+        await end(task)
+    if task.cancelled():
+        return False
+    task.result()
+    return True
+
+
+def _failure_of(task: asyncio.Task[None]) -> BaseException | None:
+    """What ended a task that was not ended by who began it."""
+    if not task.done():
+        return None
+    if task.cancelled():
+        return None if task.cancelling() else Abandoned()
+    return task.exception()

@@ -12,7 +12,8 @@ from shared.messaging.connection import Connection
 from shared.runtime.mongo import Mongo
 from shared.runtime.settings import Settings
 from shared.runtime.supervised import end
-from tests.integration.test_bus import is_up, running
+from tests.conftest import eventually
+from tests.integration.test_bus import Sink, is_up, running
 
 
 async def test_a_wait_that_a_client_library_gave_up_does_not_end_the_bus(
@@ -37,3 +38,16 @@ async def test_a_wait_that_a_client_library_gave_up_does_not_end_the_bus(
             await end(bus._task)
             assert bus._task.cancelled(), "who ends the bus ends it"
     assert [line["causes"] for line in told if "causes" in line] == [["Abandoned"]]
+
+
+async def test_a_bus_that_stops_without_its_broker_leaves_no_client_open(
+    fresh_broker: Engines, settings: Settings, mongo: Mongo
+) -> None:
+    """One that is left asks the next broker for its topics for ever, which has that make them by itself."""
+    reader = Mongo.connect(settings, "training")
+    async with running(settings, mongo, "registry", None), running(settings, reader, "training", Sink().apply) as bus:
+        await is_up(bus)
+        fresh_broker.kill_broker()
+        await eventually(lambda: bus.state == "away", "the loss is noticed")
+    reader.close()
+    assert not [task for task in asyncio.all_tasks() if "AIOKafkaClient" in repr(task.get_coro())]

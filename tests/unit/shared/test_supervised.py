@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from shared.runtime import supervised as module
-from shared.runtime.supervised import end, supervised, together
+from shared.runtime.supervised import Abandoned, came_to_its_end, end, supervised, together
 
 
 async def _ends() -> None:
@@ -78,3 +78,49 @@ async def test_what_loses_a_cancellation_is_cancelled_again(monkeypatch: pytest.
 
 async def test_things_done_together_end_together() -> None:
     await together([_ends(), _ends()])
+
+
+async def _cancels_itself() -> None:
+    """As who waits for a task that something else cancels: aiokafka's consumers do, when they stop."""
+    waited_for: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    waited_for.cancel()
+    await waited_for
+
+
+async def test_work_that_cancels_itself_is_a_defect() -> None:
+    with capture_logs() as logs:
+        _, told = await _told(_cancels_itself())
+    assert told == ["defect"]
+    assert [type(line["exc_info"]) for line in logs] == [Abandoned]
+
+
+async def test_things_done_together_end_when_one_cancels_itself() -> None:
+    with pytest.raises(ExceptionGroup) as raised:
+        async with asyncio.timeout(5):
+            await together([_goes_on(), _cancels_itself()])
+    assert [type(error) for error in raised.value.exceptions] == [Abandoned]
+
+
+async def test_who_waits_for_work_that_cancels_itself_goes_on() -> None:
+    assert await came_to_its_end(_ends())
+    assert not await came_to_its_end(_cancels_itself())
+    with pytest.raises(RuntimeError):
+        await came_to_its_end(_breaks())
+
+
+async def test_who_is_cancelled_ends_what_it_waits_for() -> None:
+    ended = asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await _goes_on()
+        finally:
+            ended.set()
+
+    waiting = asyncio.create_task(came_to_its_end(work()))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert waiting.cancelled()
+    assert ended.is_set()
