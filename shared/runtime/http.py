@@ -50,8 +50,9 @@ PROBLEM_JSON = "application/problem+json"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Methods that metrics know; a client can send any word, and a label is no place for it."""
 
-UNTRACED = ("/health/", "/metrics")
-"""What is asked for every few seconds and has no effect."""
+PROBES = frozenset({"/health/live", "/health/ready", "/metrics"})
+"""What machines ask every few seconds. Neither traced nor among the answers that metrics count: while a service starts,
+"not yet" is a 503 and no error, and where people ask little, probes would be most of the answers."""
 
 CLIENT_GONE = 499
 """Status in the metrics of a request whose client went away before its end; nobody is answered."""
@@ -276,7 +277,7 @@ class _Edge:
         spans = tracing.spans()
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif spans is None or scope["path"].startswith(UNTRACED):
+        elif spans is None or scope["path"] in PROBES:
             await self._serve(scope, receive, send)
         else:
             method = _method_of(scope)
@@ -316,9 +317,10 @@ class _Edge:
             await _code_problem(500, "internal", "an unexpected error; it was logged", [])(scope, receive, count)
         finally:
             route = getattr(scope.get("route"), "path", "none")
-            method = _method_of(scope)
-            metrics.HTTP_REQUESTS.labels(method, route, str(status)).inc()
-            metrics.HTTP_SECONDS.labels(method, route).observe(time.perf_counter() - started)
+            if scope["path"] not in PROBES:
+                method = _method_of(scope)
+                metrics.HTTP_REQUESTS.labels(method, route, str(status)).inc()
+                metrics.HTTP_SECONDS.labels(method, route).observe(time.perf_counter() - started)
         return route, status
 
 

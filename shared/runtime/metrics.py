@@ -8,12 +8,12 @@ _LATENCY_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 
 HTTP_REQUESTS = Counter(
     "mamapost_http_requests_total",
-    "Answers by route and status: rate and errors.",
+    "Answers by route and status: rate and errors. Without those to probes (/health/*, /metrics).",
     ["method", "route", "status"],
 )
 HTTP_SECONDS = Histogram(
     "mamapost_http_request_seconds",
-    "Time to answer; duration of rate, errors, duration.",
+    "Time to answer, of the same requests: duration.",
     ["method", "route"],
     buckets=_LATENCY_S,
 )

@@ -132,9 +132,10 @@ def test_a_month_that_is_settled_no_more_and_shifts_without_agreement_are_told(h
 def test_a_service_that_is_killed_raises_service_down(hurried: Watched) -> None:
     hurried.local.fleet.kill("training")
     hurried.raises("ServiceDown")
-    # Nobody asks whether it is ready: "not yet" is a 503, and among so few answers it would raise HttpErrors.
-    hurried.local.fleet.restart("training", wait_ready=False)
+    hurried.local.fleet.restart("training")
     hurried.wait(lambda: "ServiceDown" not in hurried.firing(), "ServiceDown is over")
+    # It was asked whether it is ready until it was, and "not yet" is a 503.
+    assert "HttpErrors" not in hurried.firing()
 
 
 def test_a_lease_of_an_instance_that_is_gone_raises_relay_missing(hurried: Watched) -> None:

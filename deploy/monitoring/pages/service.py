@@ -12,7 +12,12 @@ SERVICE = Dashboard(
         Panel(
             "Up", "bool_yes_no", "Instances that answer.", (Query("sum by (service) (up)", "{{service}}"),), "number"
         ),
-        Panel("Requests", "reqps", "Answers of all routes.", (rate("mamapost_http_requests_total", "service"),)),
+        Panel(
+            "Requests",
+            "reqps",
+            "Answers of all routes but probes (/health/*, /metrics).",
+            (rate("mamapost_http_requests_total", "service"),),
+        ),
         Panel(
             "Errors",
             "percentunit",

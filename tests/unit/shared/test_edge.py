@@ -213,3 +213,12 @@ async def test_metrics_know_routes_and_no_ids(open_app: Served) -> None:
     assert not any(seeker in value for _, value in labels)
     methods = {value for name, value in labels if name == "method"}
     assert methods <= {"GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS", "other"}
+
+
+async def test_probes_are_not_among_the_answers_that_metrics_count(open_app: Served) -> None:
+    open_app.parts = {"store": "up", "bus": "starting"}
+    for path in ("/health/live", "/health/ready", "/metrics", "/asyncapi.json"):
+        await open_app.client.get(path)
+    routes = {value for name, value in await labels_of(open_app) if name == "route"}
+    assert "/asyncapi.json" in routes
+    assert not routes & {"/health/live", "/health/ready", "/metrics"}
