@@ -212,17 +212,21 @@ class Bus:
         )
         consumer.attach(broker, self._settings, cluster_id)
         starting = asyncio.create_task(broker.start())
+        telling = asyncio.create_task(self._tell_assigned(consumer))
         try:
             await starting
-            await consumer.assigned.wait()
-            self._connected()
             await consumer.watch(self._stopping)
         finally:
             starting.cancel()
+            telling.cancel()
             try:
                 await consumer.release()
             finally:
                 await consumer.detach(broker)
+
+    async def _tell_assigned(self, consumer: Consumer) -> None:
+        await consumer.assigned.wait()
+        self._connected()
 
     async def _await_topics(self, admin: AIOKafkaAdminClient) -> None:
         """Wait until the owners have created all topics consumed here: only an owner creates, so none is made twice.

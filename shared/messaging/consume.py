@@ -14,10 +14,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain, groupby, islice
-from typing import Any
+from typing import Any, NoReturn
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import ConsumerStoppedError, KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage, KafkaMessage
@@ -31,7 +32,11 @@ from shared.runtime import metrics, tracing
 from shared.runtime.logs import logger
 from shared.runtime.mongo import is_unavailable
 from shared.runtime.settings import Settings
+from shared.runtime.supervised import Abandoned, is_cancelled
 from shared.runtime.tracing import Traced
+
+COMMIT_S = 1.0
+"""Pause between commits at the broker of a service that keeps its own offsets; they serve lag monitoring only."""
 
 RETRY_PAUSE_S = 0.5
 """Pause before a failed batch comes again, so that a lost database is not hammered."""
@@ -106,6 +111,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
         self._batch_max = 1
         self._fetch_max_wait_ms = FETCH_WAIT_MIN_MS
         self._came_s = 0.0
+        self._failed: asyncio.Future[NoReturn] | None = None
         self.assigned = asyncio.Event()
 
     def attach(self, broker: KafkaBroker, settings: Settings, cluster_id: str) -> None:
@@ -137,6 +143,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
         self._fetch_max_wait_ms = settings.fetch_max_wait_ms
         self._came_s = time.monotonic()
         self.assigned.clear()
+        self._failed = asyncio.get_running_loop().create_future()
 
     async def detach(self, broker: KafkaBroker) -> None:
         """Stop the broker that this is attached to.
@@ -150,15 +157,49 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
             await consumer._client.close()
 
     async def watch(self, stopping: asyncio.Event) -> None:
-        """Return at the stop; meanwhile do what has to be done from time to time."""
-        await stopping.wait()
+        """Return at the stop; meanwhile do what has to be done from time to time.
+
+        Raises:
+            Exception: nothing is consumed any more; what the client or the service told of it.
+        """
+        failed = self._failed
+        if failed is None:
+            raise RuntimeError("not attached")
+        stop = asyncio.create_task(stopping.wait())
+        try:
+            while not stop.done() and not failed.done():
+                await asyncio.wait((stop, failed), timeout=COMMIT_S, return_when=asyncio.FIRST_COMPLETED)
+                await self._commit()
+            if failed.done():
+                failed.result()
+        finally:
+            stop.cancel()
+
+    async def _commit(self) -> None:
+        """Tell the broker how far this is, where FastStream does not; for monitoring only."""
+
+    def _fail(self, error: BaseException) -> None:
+        """Have `watch` raise this: the connection is built again, by which all parts of a client begin anew."""
+        if self._failed is not None and not self._failed.done():
+            self._failed.set_exception(error)
 
     async def release(self) -> None:
         """Called before the connection is closed, by a stop or by the loss of the broker."""
 
     async def _poll(self, consumer: Any) -> tuple[Record, ...]:
         """The next records as soon as there are some; none after `POLL_MS` without."""
-        polled = await consumer.getmany(timeout_ms=POLL_MS, max_records=self._batch_max)
+        try:
+            polled = await consumer.getmany(timeout_ms=POLL_MS, max_records=self._batch_max)
+        except ConsumerStoppedError:
+            raise
+        except KafkaError as error:
+            self._fail(error)
+            raise
+        except asyncio.CancelledError:
+            # A part of the client that cancelled itself comes to light here; FastStream would poll no more.
+            if not is_cancelled():
+                self._fail(Abandoned())
+            raise
         now_s = time.monotonic()
         if polled:
             self._came_s = now_s

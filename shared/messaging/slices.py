@@ -29,7 +29,7 @@ from shared.messaging.partitions import Offsets, Partitions, Slice
 from shared.runtime import metrics, tracing
 from shared.runtime.logs import logger
 from shared.runtime.settings import Settings
-from shared.runtime.supervised import end
+from shared.runtime.supervised import end, failure_of
 
 SLICE_S = 0.004
 """Processor time that a slice aims at: a reader who comes meanwhile waits so long at most, and half of it on average,
@@ -53,9 +53,6 @@ its answer, which would otherwise wait for a slice at each of them. While nobody
 
 SLICE_START = 32
 """Records of the first slice, before it is known how long one takes."""
-
-COMMIT_S = 1.0
-"""Pause between commits at the broker; they serve lag monitoring only."""
 
 RETRY_PAUSE_S = 0.5
 """Pause before the beginning of an assignment is tried again."""
@@ -92,34 +89,12 @@ class SliceConsumer(Consumer):
         self._readers = 0
         self._read_s = -math.inf
         self._placing: asyncio.Task[None] | None = None
-        self._failed: asyncio.Future[NoReturn] | None = None
         self._released = False
 
     def attach(self, broker: KafkaBroker, settings: Settings, cluster_id: str) -> None:
         super().attach(broker, settings, cluster_id)
         self._cluster_id = cluster_id
-        self._failed = asyncio.get_running_loop().create_future()
         self._released = False
-
-    async def watch(self, stopping: asyncio.Event) -> None:
-        """Commit from time to time, until the stop.
-
-        Raises:
-            Exception: a call of the service failed for good.
-        """
-        failed = self._failed
-        if failed is None:
-            raise RuntimeError("not attached")
-        stop = asyncio.create_task(stopping.wait())
-        try:
-            while not stop.done() and not failed.done():
-                await asyncio.wait((stop, failed), timeout=COMMIT_S, return_when=asyncio.FIRST_COMPLETED)
-                await self._commit()
-            if failed.done():
-                failed.result()
-            await self._commit()
-        finally:
-            stop.cancel()
 
     async def release(self) -> None:
         """End the assignment before the group hears of it, so that who comes next finds the last state."""
@@ -188,13 +163,12 @@ class SliceConsumer(Consumer):
         self._note_caught_up()
 
     def _end_of_placing(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if (error := failure_of(task)) is not None:
             self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
         _log.error("the service cannot hold its partitions", error=type(error).__name__, exc_info=error)
-        if self._failed is not None and not self._failed.done():
-            self._failed.set_exception(error)
+        super()._fail(error)
 
     def _note_caught_up(self) -> None:
         for partition, targets in list(self._behind.items()):

@@ -18,6 +18,24 @@ class Abandoned(Exception):
     """Work seemed cancelled though nobody had cancelled it: a client library lets such a thing out of itself."""
 
 
+def failure_of(task: asyncio.Task[None]) -> BaseException | None:
+    """What ended a task that nobody had ended; `None` if it goes on, is done or was cancelled by somebody.
+
+    It is cancelled by nobody where a client library lets a cancellation out of itself.
+    """
+    if not task.done():
+        return None
+    if task.cancelled():
+        return None if task.cancelling() else Abandoned()
+    return task.exception()
+
+
+def is_cancelled() -> bool:
+    """Whether somebody has cancelled the task that runs."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 def supervised(work: Coroutine[Any, Any, None], name: str, on_defect: Callable[[], object]) -> asyncio.Task[None]:
     """Begin work in the background.
 
@@ -27,7 +45,7 @@ def supervised(work: Coroutine[Any, Any, None], name: str, on_defect: Callable[[
     """
 
     def ended(task: asyncio.Task[None]) -> None:
-        error = _failure_of(task)
+        error = failure_of(task)
         if error is not None:
             _log.error("background work ended by a defect; the service is down", work=name, exc_info=error)
             on_defect()
@@ -57,11 +75,11 @@ async def together(works: Iterable[Coroutine[Any, Any, None]]) -> None:
     """
     tasks = left = {asyncio.create_task(work) for work in works}
     try:
-        while left and not any(_failure_of(task) for task in tasks):
+        while left and not any(failure_of(task) for task in tasks):
             _, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
     finally:
         await end(*tasks)
-    failures = [error for task in tasks if (error := _failure_of(task)) is not None]
+    failures = [error for task in tasks if (error := failure_of(task)) is not None]
     if failures:
         raise BaseExceptionGroup("of several things done together", failures)
 
@@ -80,12 +98,3 @@ async def came_to_its_end(work: Coroutine[Any, Any, None]) -> bool:
         return False
     task.result()
     return True
-
-
-def _failure_of(task: asyncio.Task[None]) -> BaseException | None:
-    """What ended a task that was not ended by who began it."""
-    if not task.done():
-        return None
-    if task.cancelled():
-        return None if task.cancelling() else Abandoned()
-    return task.exception()

@@ -1,11 +1,22 @@
-"""How long a fetch waits for records: short while they come, longer the longer none came, never without a limit."""
+"""How long a fetch waits for records, never without a limit; and that a client which broke is noticed."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from aiokafka.errors import ConsumerStoppedError, UnknownMemberIdError
+from faststream.kafka import KafkaBroker
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.messaging.consume import FETCH_WAIT_MIN_MS, FETCH_WAIT_SHARE, fetch_wait_ms
+from shared.contracts.envelope import Envelope
+from shared.messaging.consume import FETCH_WAIT_MIN_MS, FETCH_WAIT_SHARE, Consumer, Refusal, fetch_wait_ms
+from shared.messaging.dead_letters import DeadLetters
+from shared.runtime.settings import Settings
+from shared.runtime.supervised import Abandoned
 
 SILENCES = st.floats(0, 1e6)
 
@@ -21,3 +32,47 @@ def test_a_fetch_waits_a_share_of_the_silence_within_its_limits(one_s: float, ot
 def test_an_operator_may_ask_for_shorter_waits_than_ours() -> None:
     assert fetch_wait_ms(0.0, 5) == 5
     assert fetch_wait_ms(3600.0, 5) == 5
+
+
+class Broken:
+    """A client whose part has ended: it tells so whenever it is asked, and gives nothing."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    async def getmany(self, timeout_ms: int, max_records: int) -> dict[Any, Any]:
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(asyncio.CancelledError(), Abandoned), (UnknownMemberIdError(), UnknownMemberIdError)],
+)
+async def test_a_client_that_broke_ends_the_watch(error: BaseException, told: type[Exception]) -> None:
+    """FastStream goes on in silence: it asks again after an error, and no more after a cancellation."""
+    consumer = attached()
+    watching = asyncio.create_task(consumer.watch(asyncio.Event()))
+    polling = asyncio.create_task(consumer._poll(Broken(error)))
+    await asyncio.wait([polling])
+    with pytest.raises(told):
+        async with asyncio.timeout(5):
+            await watching
+
+
+async def test_who_stops_the_polling_ends_no_watch() -> None:
+    consumer = attached()
+    stopping = asyncio.Event()
+    watching = asyncio.create_task(consumer.watch(stopping))
+    with pytest.raises(ConsumerStoppedError):
+        await consumer._poll(Broken(ConsumerStoppedError()))
+    stopping.set()
+    await watching
+
+
+def attached() -> Consumer:
+    async def apply(batch: Sequence[Envelope]) -> Sequence[Refusal]:
+        raise AssertionError("nothing comes")
+
+    consumer = Consumer("training", ["seeker-registered"], apply, DeadLetters("training"))
+    consumer.attach(KafkaBroker(), Settings(), "a broker")
+    return consumer
