@@ -35,7 +35,7 @@ FORMAT: Final = 1
 BATCH: Final = 500
 """Documents that are looked up and inserted at once; the largest kind, events, takes about 2 kB each."""
 
-NOT_TAKEN: Final = frozenset({"relay", "feed", "migrations", "owners", "identity"})
+NOT_TAKEN: Final = frozenset({"relay", "feed", "migrations", "owners", "identity", "verifications", "reconciliations"})
 """What a service notes of its own work. Of `feed` and `migrations` the counters are taken, in the head."""
 
 ANSWERS: Final = "command_answers"

@@ -28,9 +28,10 @@ from services.revenue.store import (
     MongoLedger,
     MongoOrders,
     MongoReads,
-    MongoVerifications,
     at_one_moment,
+    reconciliations,
     refuse_old_ledger,
+    verifications,
 )
 from shared.contracts import fast
 from shared.kernel.clock import Clock, system_clock
@@ -73,9 +74,9 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     releaser = Releaser(ledger, reader, events)
     counted = MongoFigures(mongo.db)
     figures = Figures(lambda: counted.read(clock()), metrics.FIGURES, clock, own.figures_interval_s)
-    verifications = MongoVerifications(mongo.db, clock)
-    verifier = Verifier(lambda: at_one_moment(mongo), verifications, clock, own.revenue_verify_interval_s)
-    reconciler = Reconciler(lambda: at_one_moment(mongo), clock, own.revenue_reconcile_interval_s)
+    verified, reconciled = verifications(mongo.db, clock), reconciliations(mongo.db, clock)
+    verifier = Verifier(lambda: at_one_moment(mongo), verified, clock, own.revenue_verify_interval_s)
+    reconciler = Reconciler(lambda: at_one_moment(mongo), reconciled, clock, own.revenue_reconcile_interval_s)
     settler = Settler(ledger, MongoOrders(mongo.db, clock), events)
     bus.consume(CONSUMED, ledger.apply, fast.decode)
     desk = Desk(
@@ -85,7 +86,7 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
         store=store,
         reads=reader,
         snapshot=lambda: at_one_moment(mongo),
-        verifications=verifications,
+        verifications=verified,
         clock=clock,
         new_id=new_id,
     )

@@ -24,5 +24,7 @@ class RevenueSettings(Settings):
     ] = 86_400
     revenue_reconcile_interval_s: Annotated[
         float,
-        Field(ge=1, le=604_800, description="Pause between reconciliations of all shifts; each reads all of them."),
+        Field(
+            ge=1, le=604_800, description="Pause between reconciliations of a city, by one instance; each reads all."
+        ),
     ] = 86_400

@@ -37,14 +37,14 @@ LEDGER_VERIFIED = Gauge(
 )
 DIFFERENCES = Gauge(
     "mamapost_revenue_reconciliation_differences",
-    "Shifts, settlements and payouts that one side has otherwise than the other, by kind, at the last reconciliation; "
-    "anything but 0 is an alarm.",
+    "Shifts, settlements and payouts that one side has otherwise than the other, by kind, all cities, each at its last "
+    "reconciliation by any instance; anything but 0 is an alarm.",
     ["kind"],
 )
 RECONCILED = Gauge(
     "mamapost_revenue_reconciled_timestamp_seconds",
-    "When what revenue took was last held against what it posted: at the start, and every "
-    "MAMAPOST_REVENUE_RECONCILE_INTERVAL_S.",
+    "When the city that waits longest was last reconciled, what was taken held against what was posted: each is every "
+    "MAMAPOST_REVENUE_RECONCILE_INTERVAL_S, by one instance.",
 )
 BOOKS = Gauge(
     "mamapost_revenue_books",
@@ -66,15 +66,27 @@ FIGURES = {"books": BOOKS, "rebates": REBATES, "funds": FUNDS}
 """What the store sums up, and the gauge that shows it."""
 
 
-class Verified(Protocol):
-    """What is shown of a city's last verification."""
+class Checked(Protocol):
+    """A city's last check."""
 
     @property
-    def verified_at(self) -> datetime: ...
+    def checked_at(self) -> datetime: ...
+
+
+class Verified(Checked, Protocol):
+    """What is shown of a city's last verification."""
+
     @property
     def imbalance_fen_e4(self) -> int: ...
     @property
     def findings(self) -> int: ...
+
+
+class Reconciled(Checked, Protocol):
+    """What is shown of a city's last reconciliation: differences by kind."""
+
+    @property
+    def counts(self) -> Mapping[str, int]: ...
 
 
 def show_verifications(last: Sequence[Verified], now: datetime) -> None:
@@ -85,16 +97,20 @@ def show_verifications(last: Sequence[Verified], now: datetime) -> None:
     """
     LEDGER_IMBALANCE.set(sum(one.imbalance_fen_e4 for one in last))
     LEDGER_FINDINGS.set(sum(one.findings for one in last))
-    LEDGER_VERIFIED.set(min((one.verified_at for one in last), default=now).timestamp())
+    LEDGER_VERIFIED.set(_oldest_s(last, now))
 
 
-def show_reconciliation(counts: Mapping[str, int], at_s: float) -> None:
-    """Show what a reconciliation found.
+def show_reconciliations(last: Sequence[Reconciled], kinds: Sequence[str], now: datetime) -> None:
+    """Show what the last reconciliation of each city found.
 
     Args:
-        counts: differences by kind, with a 0 for each kind that was not found.
-        at_s: when, in seconds since 1970.
+        kinds: all that there are; one that was not found is shown as 0.
+        now: where there is no city, nothing differs as of now.
     """
-    for kind, differences in counts.items():
-        DIFFERENCES.labels(kind).set(differences)
-    RECONCILED.set(at_s)
+    for kind in kinds:
+        DIFFERENCES.labels(kind).set(sum(one.counts.get(kind, 0) for one in last))
+    RECONCILED.set(_oldest_s(last, now))
+
+
+def _oldest_s(last: Sequence[Checked], now: datetime) -> float:
+    return min((one.checked_at for one in last), default=now).timestamp()

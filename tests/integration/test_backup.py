@@ -39,7 +39,12 @@ def of_city(city: str) -> Databases:
             ],
         },
         "matching": {"hands": [{"_id": seekers[0], "lock": 1}], "owners": [{"_id": f"own-{city}", "city": city}]},
-        "revenue": {"heads": [{"_id": city, "seq": 5}], "entries": [{"_id": f"ent-{city}", "n": place_of(city, 5)}]},
+        "revenue": {
+            "heads": [{"_id": city, "seq": 5}],
+            "entries": [{"_id": f"ent-{city}", "n": place_of(city, 5)}],
+            "verifications": [{"_id": city, "findings": 0}],
+            "reconciliations": [{"_id": city, "counts": {}}],
+        },
     }
 
 
@@ -101,7 +106,8 @@ def expected() -> Databases:
     here["registry"]["events"] = [{**event, "published": 0} for event in here["registry"]["events"]]
     here["registry"]["seekers"].sort(key=lambda seeker: str(seeker["_id"]))
     here["registry"]["persons"].sort(key=lambda person: str(person["_id"]))
-    del here["matching"]["owners"]
+    for service, notes in (("matching", "owners"), ("revenue", "verifications"), ("revenue", "reconciliations")):
+        del here[service][notes]
     here["registry"]["command_answers"] = SHARED["registry"]["command_answers"]
     here["registry"]["feed"] = SHARED["registry"]["feed"]
     return here

@@ -11,7 +11,7 @@ from datetime import datetime
 from fastapi import Request, Response
 
 from services.revenue.ports import LedgerReads, LedgerSnapshot, LedgerStore
-from services.revenue.ports.verifications import Verifications
+from services.revenue.ports.checks import Checks, Verification
 from shared.contracts.envelope import Envelope
 from shared.kernel.clock import Clock
 from shared.kernel.ids import NewId
@@ -39,7 +39,7 @@ class Desk:
     store: Callable[[Session], LedgerStore]
     reads: LedgerReads
     snapshot: Callable[[], AbstractAsyncContextManager[LedgerSnapshot]]
-    verifications: Verifications
+    verifications: Checks[Verification]
     clock: Clock
     new_id: NewId
 

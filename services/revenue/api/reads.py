@@ -23,7 +23,7 @@ from services.revenue.api.views import (
     suspended_view,
     verification_view,
 )
-from services.revenue.ports.verifications import Verification
+from services.revenue.ports.checks import Verification
 from services.revenue.use_cases.verify import verify_ledger
 from shared.contracts.fields import City, Month
 from shared.kernel.ids import ID_PATTERN

@@ -91,6 +91,7 @@ STEPS = (
         },
     ),
     Step("instances share the verification of cities", {"verifications": ()}),
+    Step("instances share the reconciliation of cities", {"reconciliations": ()}),
 )
 """How revenue's database came to be what it is; steps are added at the end and never changed."""
 

@@ -57,14 +57,11 @@ async def reconcile_city(
     on_shifts(city, shifts)
 
 
-async def reconcile_kept(*, at_one_moment: AtOneMoment) -> Report:
-    """Compare all cities, each at its own moment, with what revenue keeps of each shift in the place of the topic."""
+async def reconcile_kept(city: str, *, at_one_moment: AtOneMoment) -> Report:
+    """Compare one city at a moment of its own, with what revenue keeps of each shift in the place of the topic."""
     report = Report()
     async with at_one_moment() as snapshot:
-        cities = await snapshot.cities()
-    for city in cities:
-        async with at_one_moment() as snapshot:
-            await reconcile_city(city, snapshot=snapshot, report=report)
+        await reconcile_city(city, snapshot=snapshot, report=report)
     return report
 
 

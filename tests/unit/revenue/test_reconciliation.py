@@ -84,14 +84,14 @@ async def world() -> World:
 async def test_what_is_right_has_no_difference(world: World) -> None:
     report = await world.report()
     assert (report.listed, report.shifts, report.lines, report.under_way) == ([], 4, 6, 0)
-    assert (await reconcile_kept(at_one_moment=lambda: nullcontext(world.store))).differences == 0
+    assert (await reconcile_kept(CITY, at_one_moment=lambda: nullcontext(world.store))).differences == 0
 
 
 async def test_a_shift_that_was_published_and_not_taken(world: World) -> None:
     """The line, the shift and its place in the totals are all gone, so the ledger alone cannot miss it."""
     del world.store.shifts[THIRD]
     world.store.links.pop()
-    assert (await reconcile_kept(at_one_moment=lambda: nullcontext(world.store))).differences == 0
+    assert (await reconcile_kept(CITY, at_one_moment=lambda: nullcontext(world.store))).differences == 0
     assert await world.found() == [("shift-not-taken", THIRD)]
 
 
@@ -244,7 +244,7 @@ async def test_any_history_reconciles_and_any_lost_line_is_named(
         wage = known.setdefault((at, revision), drawn)
         await made.take([shift(shift_id=f"sft-{at:032x}", revision=revision, wage_fen=wage)])
     assert await made.found() == []
-    assert (await reconcile_kept(at_one_moment=lambda: nullcontext(made.store))).listed == []
+    assert (await reconcile_kept(CITY, at_one_moment=lambda: nullcontext(made.store))).listed == []
     if made.store.links:
         lost = data.draw(st.integers(0, len(made.store.links) - 1))
         rebate = made.rebate(lost)
