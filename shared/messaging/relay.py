@@ -104,21 +104,29 @@ class Relay:
         Raises:
             KafkaError: one that a retry with this producer cannot mend.
         """
-        while not self._stopping:
-            try:
-                published = await self._publish(producer) if await self._may_publish() else 0
-            except (KafkaError, PyMongoError) as error:
-                if isinstance(error, KafkaError) and not (error.retriable or isinstance(error, UnknownError)):
-                    raise
-                if isinstance(error, PyMongoError) and not is_unavailable(error):
-                    raise
-                _log.warning("relay waits", error=type(error).__name__)
-                await asyncio.sleep(PAUSE_S)
-                continue
-            if published < self._batch_max:  # what was appended meanwhile ends the wait at once
-                await self._events.wait(LOOK_S)
-        metrics.RELAY_ACTIVE.set(0)
+        try:
+            while not self._stopping:
+                await self._work(producer)
+        finally:
+            metrics.RELAY_ACTIVE.set(0)
         await self._give_up_lease()
+
+    async def _work(self, producer: AIOKafkaProducer) -> None:
+        """Publish what waits if the lease is held; then wait for more, or after a failure."""
+        try:
+            published = await self._publish(producer) if await self._may_publish() else 0
+        except (KafkaError, PyMongoError) as error:
+            if isinstance(error, KafkaError) and not (error.retriable or isinstance(error, UnknownError)):
+                raise
+            if isinstance(error, PyMongoError) and not is_unavailable(error):
+                raise
+            metrics.RELAY_ACTIVE.set(0)
+            _log.warning("relay waits", error=type(error).__name__)
+            await asyncio.sleep(PAUSE_S)
+            return
+        metrics.RELAY_ACTIVE.set(self._leads)
+        if published < self._batch_max:  # what was appended meanwhile ends the wait at once
+            await self._events.wait(LOOK_S)
 
     async def show_outbox(self) -> None:
         """Bring the metric of the oldest waiting event up to date, whether or not the broker answers."""
@@ -149,7 +157,6 @@ class Relay:
         if now_s - self._asked_s >= (RENEW_S if self._leads else LOOK_S):
             self._leads = await self._hold_lease() and await self._confirm()
             self._asked_s = now_s
-            metrics.RELAY_ACTIVE.set(self._leads)
         return self._leads
 
     async def _confirm(self) -> bool:

@@ -32,7 +32,8 @@ OUTBOX_WAITING = Gauge(
 )
 RELAY_ACTIVE = Gauge(
     "mamapost_relay_active",
-    "1 while this instance's relay publishes; over the instances of a service the sum is 1, but for a change of hands.",
+    "1 while this instance's relay publishes, 0 from a failure until it does again; over the instances of a service the"
+    " sum is 1, but for a change of hands.",
 )
 BROKER_REFILLS = Counter("mamapost_broker_refills_total", "Times that a lost broker was refilled from own events.")
 CONSUMED = Counter("mamapost_consumed_events_total", "Valid events applied.", ["topic"])
