@@ -3,6 +3,7 @@
 #
 #   BOOTSTRAP=broker:9093 ADMIN=admin.properties sh acls.sh      the services
 #   ... sh acls.sh subscriber NAME TOPIC...                      a subscriber: open topics, and these restricted ones
+#   ... sh acls.sh operator NAME                                 who lists and replays dead letters (mamapost dlq)
 #
 # ADMIN is the client configuration of a principal that may change ACLs. Brokers must refuse what no rule allows
 # (authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer, allow.everyone.if.no.acl.found=false).
@@ -14,10 +15,20 @@ PREFIX=${PREFIX:-mamapost}
 allow() { "$ACLS" --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --add "$@"; }
 
 if [ "${1:-}" = subscriber ]; then
-    name=$2; shift 2
+    name=${2:?NAME of the subscriber}; shift 2
     allow --allow-principal "User:$name" --operation Read --resource-pattern-type prefixed --group "$name."
     for topic in agreement-signed community-registered course-scheduled employer-registered employer-reinstated employer-suspended enrolment-assessed enrolment-made fund-spent funding-source-opened grant-made month-closed payout-confirmed payouts-ordered policy-adopted post-closed post-opened ranking-changed rebate-settled seeker-withdrawn settlement-reversed shuttle-registered skill-certified skill-revoked spending-declined spending-requested station-registered "$@"; do
         allow --allow-principal "User:$name" --operation Read --operation Describe --topic "$topic"
+    done
+    exit
+fi
+
+if [ "${1:-}" = operator ]; then
+    name=${2:?NAME of the operator}
+    for topic in community-registered employer-registered employer-reinstated employer-suspended placement-ended placement-made policy-adopted post-closed post-opened seeker-registered seeker-withdrawn shift-completed skill-certified skill-revoked station-registered; do
+        for each in "$topic" "$topic.dlq"; do
+            allow --allow-principal "User:$name" --operation Read --operation Write --operation Describe --topic "$each"
+        done
     done
     exit
 fi

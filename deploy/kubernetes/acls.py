@@ -2,7 +2,9 @@
 
 A service creates, describes and writes its own topics and creates their dead-letter topics; it reads what it consumes
 in its own group, and writes the dead letters of those topics. A subscriber gets the `open` topics by one call, and
-each `restricted` topic by name.
+each `restricted` topic by name. An operator, who has a name of his own, gets what `mamapost dlq` does: he reads what
+consumers set aside and the messages themselves, sends them again, and notes that he did. Nothing is consumed from other
+topics, so nothing is set aside there.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ _HEAD = """\
 #
 #   BOOTSTRAP=broker:9093 ADMIN=admin.properties sh acls.sh      the services
 #   ... sh acls.sh subscriber NAME TOPIC...                      a subscriber: open topics, and these restricted ones
+#   ... sh acls.sh operator NAME                                 who lists and replays dead letters (mamapost dlq)
 #
 # ADMIN is the client configuration of a principal that may change ACLs. Brokers must refuse what no rule allows
 # (authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer, allow.everyone.if.no.acl.found=false).
@@ -30,10 +33,22 @@ allow() { "$ACLS" --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --ad
 
 _SUBSCRIBER = """
 if [ "${1:-}" = subscriber ]; then
-    name=$2; shift 2
+    name=${2:?NAME of the subscriber}; shift 2
     allow --allow-principal "User:$name" --operation Read --resource-pattern-type prefixed --group "$name."
     for topic in %(open)s "$@"; do
         allow --allow-principal "User:$name" --operation Read --operation Describe --topic "$topic"
+    done
+    exit
+fi
+"""
+
+_OPERATOR = """
+if [ "${1:-}" = operator ]; then
+    name=${2:?NAME of the operator}
+    for topic in %(consumed)s; do
+        for each in "$topic" "$topic.dlq"; do
+            allow --allow-principal "User:$name" --operation Read --operation Write --operation Describe --topic "$each"
+        done
     done
     exit
 fi
@@ -43,7 +58,8 @@ fi
 def script() -> str:
     """The whole script."""
     open_topics = sorted(topic.name for topic in TOPICS.values() if topic.access == "open")
-    parts = [_HEAD, _SUBSCRIBER % {"open": " ".join(open_topics)}]
+    read_by_us = sorted({topic for service in SERVICES for topic in consumed(service)})
+    parts = [_HEAD, _SUBSCRIBER % {"open": " ".join(open_topics)}, _OPERATOR % {"consumed": " ".join(read_by_us)}]
     parts += ["\n".join(["", f"# {service}", *_rules(service), ""]) for service in SERVICES]
     return "".join(parts)
 

@@ -191,32 +191,35 @@ def test_the_image_is_given_what_its_wheel_is_made_of() -> None:
 # --- Kafka's ACLs ---------------------------------------------------------------------------------------------------
 
 
-def allowed(service: str) -> set[tuple[str, str, str]]:
-    """Operation, kind and name of everything that a service is allowed, as the script says when it is run."""
-    script = ROOT / "deploy/kafka/acls.sh"
+Right = tuple[str, str, str, str]
+"""Principal, operation, kind and name."""
+
+
+def allowed(*arguments: str) -> set[Right]:
+    """Everything that the script allows when it is run."""
     environment = {"BOOTSTRAP": "b:1", "ADMIN": "a", "ACLS": "echo", "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(
-        ["/bin/sh", str(script)], env=environment, capture_output=True, text=True, timeout=20, check=True
-    )
+    command = ["/bin/sh", str(ROOT / "deploy/kafka/acls.sh"), *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20, check=True)
     found = set()
     for line in done.stdout.splitlines():
-        if f"User:mamapost-{service} " not in line:
-            continue
-        kind, name = re.findall(r"--(topic|group|cluster)(?: (\S+))?", line)[-1]
-        found |= {(operation, kind, name) for operation in re.findall(r"--operation (\S+)", line)}
+        (who,) = re.findall(r"--allow-principal User:(\S+)", line)
+        ((kind, name),) = re.findall(r"--(topic|group|cluster)(?: (\S+))?$", line)
+        found |= {(who, operation, kind, name) for operation in re.findall(r"--operation (\S+)", line)}
     return found
+
+
+def topics_for(operation: str, rights: set[Right]) -> set[str]:
+    """The topics to which an operation is allowed."""
+    return {name for _, allowed_one, kind, name in rights if (allowed_one, kind) == (operation, "topic")}
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_may_do_what_it_does_and_nothing_else(service: str) -> None:
-    rights = allowed(service)
-    reads = {name for operation, kind, name in rights if (operation, kind) == ("Read", "topic")}
-    writes = {name for operation, kind, name in rights if (operation, kind) == ("Write", "topic")}
-    creates = {name for operation, kind, name in rights if (operation, kind) == ("Create", "topic")}
-    assert reads == set(consumed(service))
-    assert writes == set(produced(service)) | {f"{topic}.dlq" for topic in consumed(service)}
-    assert creates == {name for topic in produced(service) for name in (topic, f"{topic}.dlq")}
-    groups = {name for _, kind, name in rights if kind == "group"}
+    rights = {right for right in allowed() if right[0] == f"mamapost-{service}"}
+    assert topics_for("Read", rights) == set(consumed(service))
+    assert topics_for("Write", rights) == set(produced(service)) | {f"{topic}.dlq" for topic in consumed(service)}
+    assert topics_for("Create", rights) == {name for topic in produced(service) for name in (topic, f"{topic}.dlq")}
+    groups = {name for _, _, kind, name in rights if kind == "group"}
     assert groups == ({f"mamapost.{service}"} if consumed(service) else set())
 
 
@@ -226,9 +229,14 @@ def test_every_topic_has_one_writer() -> None:
 
 
 def test_a_subscriber_gets_restricted_topics_by_name_only() -> None:
-    environment = {"BOOTSTRAP": "b:1", "ADMIN": "a", "ACLS": "echo", "PATH": "/usr/bin:/bin"}
-    command = ["/bin/sh", str(ROOT / "deploy/kafka/acls.sh"), "subscriber", "bureau", "shift-completed"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20, check=True)
-    topics = set(re.findall(r"--topic (\S+)", done.stdout))
-    assert topics == {topic.name for topic in TOPICS.values() if topic.access == "open"} | {"shift-completed"}
-    assert set(re.findall(r"--allow-principal (\S+)", done.stdout)) == {"User:bureau"}
+    rights = allowed("subscriber", "bureau", "shift-completed")
+    open_topics = {topic.name for topic in TOPICS.values() if topic.access == "open"}
+    assert topics_for("Read", rights) == open_topics | {"shift-completed"}
+    assert {who for who, *_ in rights} == {"bureau"}
+
+
+def test_an_operator_may_read_and_replay_what_consumers_set_aside_and_nothing_else() -> None:
+    rights = allowed("operator", "wang")
+    read_by_us = {topic for service in SERVICES for topic in consumed(service)}
+    set_aside = read_by_us | {f"{topic}.dlq" for topic in read_by_us}
+    assert rights == {("wang", right, "topic", name) for right in ("Read", "Write", "Describe") for name in set_aside}

@@ -19,7 +19,8 @@ from typing import Any
 import orjson
 import pytest
 import yaml
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import TopicAuthorizationFailedError
 from aiokafka.protocol.admin import CreateAclsRequest
@@ -36,21 +37,34 @@ from deploy.local.recipes import kafka_cluster_id
 from mamapost.cli import app
 from services.registry.app import create as create_registry
 from services.training.app import create as create_training
+from shared.contracts.envelope import Envelope, encode
 from shared.kernel.clock import system_clock
+from shared.kernel.ids import new_id
 from shared.messaging.connection import Connection
+from shared.messaging.dead_letters import DeadLetters, Rejected
+from shared.messaging.reading import read_to_end
+from shared.messaging.relay import own_topics
+from shared.messaging.topics import ensure_topics
 from shared.runtime.settings import Settings
 from tests.architecture.source import ROOT
 from tests.authority import Authority
 from tests.conftest import eventually
+from tests.events import seeker_registered
 from tests.integration.serving import served
 from tests.unit.registry.city import YANTAI, seeker_body
 
 RUN = ("registry", "training")
 """One that publishes what the other consumes."""
 
+OPERATOR = "wang"
+"""Who looks at dead letters, under a name of his own."""
+
 TOLD = "seeker-registered"
 RESTRICTED = "shift-completed"
 """The registry's, and nothing that training consumes."""
+
+UNCONSUMED = "shuttle-registered"
+"""The registry's, and nothing that any service consumes."""
 
 PREFIX = f"t_{secrets.token_hex(6)}"
 """Of databases and consumer groups; rules name the groups, so that all tests here share it."""
@@ -71,7 +85,7 @@ class Secured:
     Attributes:
         kafka: where clients log in.
         inside: where an operator reads what no service may.
-        folders: the files of each service's secret.
+        folders: the files of each service's secret, and of the operator's.
     """
 
     kafka: str
@@ -88,6 +102,11 @@ class Secured:
         told = {name: text for name, text in given.items() if name.startswith("MAMAPOST_KAFKA_")}
         return {name: text.replace(SECRETS, str(self.folders[service])) for name, text in told.items()}
 
+    def of_the_operator(self) -> dict[str, str]:
+        """What an operator's shell is told of Kafka."""
+        told = {"MAMAPOST_KAFKA": self.kafka, **self.variables("training"), "MAMAPOST_KAFKA_USERNAME": OPERATOR}
+        return told | {"MAMAPOST_KAFKA_PASSWORD_FILE": str(self.folders[OPERATOR] / "kafka-password")}
+
 
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
@@ -101,7 +120,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     certificate, key = authority.issue("broker")
     both = root / "broker.pem"
     both.write_bytes(key.read_bytes() + certificate.read_bytes())
-    folders = {service: root / service for service in RUN}
+    folders = {name: root / name for name in (*RUN, OPERATOR)}
     for folder in folders.values():
         folder.mkdir()
         (folder / "kafka-ca").write_bytes(authority.file.read_bytes())
@@ -112,8 +131,8 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
         "".join(f"{name}={value}\n" for name, value in broker_settings(root, both, port, inside, controller).items())
     )
     logins = [
-        f"SCRAM-SHA-512=[name=mamapost-{service},password={(folder / 'kafka-password').read_text()}]"
-        for service, folder in folders.items()
+        f"SCRAM-SHA-512=[name={login_of(name)},password={(folder / 'kafka-password').read_text()}]"
+        for name, folder in folders.items()
     ]
     format_folder(kafka, file, new_cluster_id(), *(part for login in logins for part in ("--add-scram", login)))
     command = [*kafka, "-Xmx384m", "-XX:TieredStopAtLevel=1", "kafka.Kafka", str(file)]
@@ -121,10 +140,15 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     node.start()
     try:
         node.wait_ready()
-        asyncio.run(allow(node.address, rules()))
+        asyncio.run(allow(node.address, [*rules(), *rules("operator", OPERATOR)]))
         yield Secured(f"{LOOPBACK}:{port}", node.address, folders)
     finally:
         node.stop()
+
+
+def login_of(name: str) -> str:
+    """The name by which the broker knows a service or the operator."""
+    return name if name == OPERATOR else f"mamapost-{name}"
 
 
 def broker_settings(root: Path, certificate: Path, port: int, inside: int, controller: int) -> dict[str, object]:
@@ -154,9 +178,9 @@ def broker_settings(root: Path, certificate: Path, port: int, inside: int, contr
     }
 
 
-def rules() -> list[str]:
+def rules(*arguments: str) -> list[str]:
     """What the script would have Kafka's own tool do, a call a line."""
-    script = ["/bin/sh", str(ROOT / "deploy/kafka/acls.sh")]
+    script = ["/bin/sh", str(ROOT / "deploy/kafka/acls.sh"), *arguments]
     variables = {"BOOTSTRAP": "none", "ADMIN": "none", "ACLS": "echo", "PREFIX": PREFIX, "PATH": "/usr/bin:/bin"}
     done = subprocess.run(script, env=variables, capture_output=True, text=True, timeout=20, check=True)
     return done.stdout.splitlines()
@@ -164,13 +188,14 @@ def rules() -> list[str]:
 
 async def allow(kafka: str, lines: Sequence[str]) -> None:
     """Set the rules as Kafka's own tool would, which is not among the parts."""
+    known = {f"User:{login_of(name)}" for name in (*RUN, OPERATOR)}
     client = AIOKafkaClient(bootstrap_servers=kafka)
     await client.bootstrap()
     try:
         for line in lines:
             words = shlex.split(line)
             principal = words[words.index("--allow-principal") + 1]
-            if principal.removeprefix("User:mamapost-") not in RUN:
+            if principal not in known:
                 continue
             ((kind, name),) = re.findall(r"--(topic|group|cluster)(?: (\S+))?$", line)
             for operation in re.findall(r"--operation (\S+)", line):
@@ -256,6 +281,62 @@ async def test_a_service_may_not_write_or_read_what_no_rule_gives_it(
             await producer.send_and_wait(TOLD, b"not its own")
     with pytest.raises(TopicAuthorizationFailedError):
         await read(of_training, RESTRICTED, 1)
+
+
+async def set_aside(secured: Secured) -> None:
+    """Have the dead letter of a valid event on a topic, as a consumer with a defect writes it."""
+    inside = Connection(Settings(kafka=secured.inside)).arguments()
+    admin = AIOKafkaAdminClient(**inside)
+    await admin.start()
+    try:
+        await ensure_topics(admin, own_topics("registry"), 1)
+    finally:
+        await admin.close()
+    told = encode(Envelope(new_id("event"), system_clock(), seeker_registered()))
+    async with AIOKafkaProducer(**inside) as producer:
+        sent = await producer.send_and_wait(
+            told.topic, told.value, key=told.key, partition=told.partition, headers=list(told.headers)
+        )
+        places = {TopicPartition(sent.topic, sent.partition): sent.offset}
+        records = [record async for record in read_to_end(Connection(Settings(kafka=secured.inside)), places)]
+        letters = DeadLetters("training")
+        letters.connect(producer)
+        await letters.send([Rejected(records[0], "handler-failed", "a defect of the test")])
+
+
+def test_an_operator_lists_and_replays_dead_letters_and_may_do_nothing_else(secured: Secured) -> None:
+    asyncio.run(set_aside(secured))
+    chosen = ["--topic", TOLD, "--reason", "handler-failed", "--json"]
+
+    def dlq(*arguments: str) -> Any:
+        done = CliRunner().invoke(app, ["dlq", *arguments, *chosen], env=secured.of_the_operator())
+        assert done.exit_code == 0, done.output
+        return orjson.loads(done.stdout)
+
+    (letter,) = dlq("list")
+    assert (letter["consumer"], letter["state"]) == ("training", "open")
+    assert dlq("replay") == {"dry_run": False, "sent": 1, "ready": 1}
+    assert dlq("list") == []
+    shown = CliRunner().invoke(app, ["dlq", "show", TOLD, str(letter["letter"])], env=secured.of_the_operator())
+    assert orjson.loads(shown.stdout)["message"] == "a valid event", shown.output
+    asyncio.run(forbidden_to_the_operator(secured))
+
+
+async def forbidden_to_the_operator(secured: Secured) -> None:
+    """What nobody of ours consumes is none of his business, and topics are not his to make."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in secured.of_the_operator().items():
+            patch.setenv(name, value)
+        settings = Settings()
+    with pytest.raises(TopicAuthorizationFailedError):
+        await read(settings, UNCONSUMED, 1)
+    admin = AIOKafkaAdminClient(**Connection(settings).arguments())
+    await admin.start()
+    try:
+        answer = await admin.create_topics([NewTopic("invented", 1, 1)])
+        assert [code for _, code, *_ in answer.topic_errors] == [TopicAuthorizationFailedError.errno]
+    finally:
+        await admin.close()
 
 
 @pytest.fixture
