@@ -185,8 +185,12 @@ class Child:
         _children.discard(self)
 
     def pause(self) -> None:
-        """SIGSTOP: it neither runs nor ends until `resume`, as a machine that hangs."""
+        """SIGSTOP: it neither runs nor ends until `resume`, as a machine that hangs. Returns when it stands still."""
+        if not self.alive:
+            return
         self._signal_group(signal.SIGSTOP)
+        if sys.platform != "darwin":  # has no such wait
+            os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         """SIGCONT, after `pause`."""

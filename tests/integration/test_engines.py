@@ -343,3 +343,17 @@ def is_running(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return state != "Z"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the state of a process is read from /proc")
+def test_a_paused_child_stands_still_when_the_call_returns(tmp_path: Path) -> None:
+    child = Child("busy", [sys.executable, "-c", "while True: pass"], tmp_path / "log")
+    try:
+        for _ in range(20):
+            child.pause()
+            state = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[0]
+            assert state == "T"
+            child.resume()
+    finally:
+        child.resume()
+        child.kill()
