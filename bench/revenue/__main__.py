@@ -11,10 +11,13 @@ import asyncio
 import json
 import secrets
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.revenue.filled import measure_verification
 from bench.revenue.measure import Load, measure
+from bench.revenue.topic import Accrued
 from deploy.local.engines import Engines
 from services.revenue.config import RevenueSettings
 from shared.runtime import logs
@@ -42,10 +45,19 @@ GOALS = {
     "verification-memory": Goal("memory that the verification took beside what was there", "MB", 200, at_most=True),
 }
 
+VERIFICATION_GOALS = {
+    "made": Goal("a ledger in one city made, without topic and transactions", "postings/s", None),
+    "verification-of-a-tenth": Goal("verification of a tenth of it, each line's event too", "postings/s", None),
+    "verification-of-all": Goal("verification of all, the events of that tenth too", "postings/s", None),
+    "verified": Goal("postings verified", "postings", None),
+    "processor-time": Goal("processor time of a posting, without the database's", "µs", None),
+    "memory-of-a-tenth": Goal("peak memory of the process that verified a tenth", "MB", None),
+    "memory-of-all": Goal("peak memory of the process that verified all", "MB", None),
+    "memory-growth": Goal("of that, with ten times as many postings", "MB", 50, at_most=True),
+}
+
 QUICK = Load(accrued=32_000, settled=16_000)
 FULL = Load(accrued=200_000, settled=1_000_000)
-EXHAUSTIVE = Load(accrued=200_000, settled=5_000_000)
-"""Ten million postings: each entry has two."""
 
 
 def main() -> None:
@@ -53,12 +65,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench-revenue", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer shifts; within 50 seconds")
     parser.add_argument(
-        "--postings-10m", action="store_true", help="settle 5 million shifts, verify 10 million postings"
+        "--postings", type=int, metavar="N", help="instead: make a ledger of N postings, verify a tenth of it and all"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
     arguments = parser.parse_args()
     logs.configure("bench", "warning")  # what is measured would print a line an event
-    load = QUICK if arguments.quick else EXHAUSTIVE if arguments.postings_10m else FULL
     with (
         tempfile.TemporaryDirectory(prefix="mamapost-bench-") as root,
         Engines.start(Path(root) / "data", Path(root) / "log") as engines,
@@ -66,22 +77,35 @@ def main() -> None:
         settings = RevenueSettings(
             kafka=engines.urls.kafka, mongo=engines.urls.mongo, db_prefix=f"bench_{secrets.token_hex(4)}"
         )
-        measured, accrued = asyncio.run(measure(settings, load))
-    print(f"{'what':58} {'measured':>12} {'goal':>10}  met  unit")
-    for name, goal in GOALS.items():
+        if arguments.postings is not None:
+            _report(VERIFICATION_GOALS, asyncio.run(measure_verification(settings, arguments.postings)), arguments.json)
+        else:
+            measured, accrued = asyncio.run(measure(settings, QUICK if arguments.quick else FULL))
+            _report(GOALS, measured, arguments.json)
+            _report_parts(accrued)
+
+
+def _report(goals: Mapping[str, Goal], measured: Mapping[str, float], file: Path | None) -> None:
+    """Print the table, and write it to a file where one is given."""
+    print(f"{'what':58} {'measured':>13} {'goal':>10}  met  unit")
+    for name, goal in goals.items():
         asked = "-" if goal.goal is None else f"{'≤' if goal.at_most else '≥'} {goal.goal:,g}"
         met = "-" if goal.goal is None else "yes" if goal.met(measured[name]) else "NO"
-        print(f"{goal.what:58} {measured[name]:12,.2f} {asked:>10}  {met:3}  {goal.unit}")
+        print(f"{goal.what:58} {measured[name]:13,.2f} {asked:>10}  {met:3}  {goal.unit}")
+    if file is not None:
+        told = {
+            name: {"measured": float(f"{measured[name]:.6g}"), "goal": goal.goal, "met": goal.met(measured[name])}
+            for name, goal in goals.items()
+        }
+        file.write_text(json.dumps({"goals": told}, indent=2) + "\n")
+
+
+def _report_parts(accrued: Accrued) -> None:
+    """Print what an accrual was made of."""
     print("\nof each accrual, in microseconds:")
     for what, parts in (("processor time", accrued.cpu_us), ("time of an instance", accrued.wall_us)):
         for part, us in sorted(parts.items(), key=lambda one: -one[1]):
             print(f"{what:24} {part:33} {us:12,.1f}")
-    if arguments.json is not None:
-        goals = {
-            name: {"measured": float(f"{measured[name]:.6g}"), "goal": goal.goal, "met": goal.met(measured[name])}
-            for name, goal in GOALS.items()
-        }
-        arguments.json.write_text(json.dumps({"goals": goals}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

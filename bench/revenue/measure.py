@@ -67,27 +67,27 @@ async def measure(settings: RevenueSettings, load: Load) -> tuple[dict[str, floa
     ledger = Ledger(mongo, lambda session: MongoLedger(mongo.db, events, session), lambda: NOW)
     pairs = {city: [Pair(new_id("employer"), new_id("community")) for _ in range(COMMUNITIES)] for city in CITIES}
     for city in CITIES:
-        await mongo.transaction(partial(_sign, mongo, events, city, pairs[city]))
+        await mongo.transaction(partial(sign, mongo, events, city, pairs[city]))
 
-    _say(f"accruing {load.accrued:,} shifts")
+    say(f"accruing {load.accrued:,} shifts")
     each = load.accrued // len(CITIES)
     by_city = [[encode(one) for one in _shifts(city, pairs[city], each)] for city in CITIES]
     accrued = await accrue_from_topic(settings, [message for turn in zip(*by_city, strict=True) for message in turn])
-    _say("the same documents, bare")
+    say("the same documents, bare")
     bare = each * len(CITIES) / await _bare(mongo, settings.batch_max_records)
-    _say("their events")
+    say("their events")
     telling = await _tell(mongo, events, ledger)
 
-    _say(f"a month of {load.settled:,} shifts")
+    say(f"a month of {load.settled:,} shifts")
     pair = Pair(new_id("employer"), new_id("community"))
-    await mongo.transaction(partial(_sign, mongo, events, YANTAI, [pair]))
+    await mongo.transaction(partial(sign, mongo, events, YANTAI, [pair]))
     for start in range(0, load.settled, settings.batch_max_records):
         some = list(_shifts(YANTAI, [pair], min(settings.batch_max_records, load.settled - start)))
         if refused := await ledger.apply(some):
             raise SystemExit(f"{len(refused)} shifts were refused: {refused[0].detail}")
-    _say("settling it")
-    settling, settling_mb = await _with_memory(_settle(mongo, events, ledger, pair))
-    _say("verifying")
+    say("settling it")
+    settling, settling_mb = await _with_memory(settle(mongo, events, ledger, pair, "2026-03"))
+    say("verifying")
     (verifying, postings), verifying_mb = await _with_memory(_verify(mongo))
     mongo.close()
     figures = {
@@ -102,7 +102,8 @@ async def measure(settings: RevenueSettings, load: Load) -> tuple[dict[str, floa
     return figures, accrued
 
 
-async def _sign(mongo: Mongo, events: EventLog, city: str, pairs: Sequence[Pair], session: Session) -> None:
+async def sign(mongo: Mongo, events: EventLog, city: str, pairs: Sequence[Pair], session: Session) -> None:
+    """An agreement with each pair: 8 % of wages, from 2026 on."""
     store = MongoLedger(mongo.db, events, session)
     await store.note_parties(
         [Party("employer", pair.employer_id, city, 1) for pair in pairs]
@@ -177,7 +178,7 @@ async def _tell(mongo: Mongo, events: EventLog, ledger: Ledger) -> float:
     return time.perf_counter() - started
 
 
-async def _settle(mongo: Mongo, events: EventLog, ledger: Ledger, pair: Pair) -> float:
+async def settle(mongo: Mongo, events: EventLog, ledger: Ledger, pair: Pair, month: str) -> float:
     """Seconds from the order of a settlement until it is entered."""
     reads = MongoReads(mongo.db)
     settler = Settler(ledger, MongoOrders(mongo.db, lambda: datetime.now(UTC)), events)
@@ -185,7 +186,7 @@ async def _settle(mongo: Mongo, events: EventLog, ledger: Ledger, pair: Pair) ->
 
     async def order(session: Session) -> str:
         store = MongoLedger(mongo.db, events, session)
-        closed = await close_month(SettleMonth(pair, "2026-03"), store=store, now=NOW, new_id=new_id)
+        closed = await close_month(SettleMonth(pair, month), store=store, now=NOW, new_id=new_id)
         return closed.event.entity_id
 
     settlement_id = await mongo.transaction(order)
@@ -231,5 +232,13 @@ def _resident_mb() -> float:
     return pages * resource.getpagesize() / 1_000_000
 
 
-def _say(what: str) -> None:
+def peak_mb() -> float:
+    """The most memory that this process ever had."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    [kib] = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
+    return int(kib) * 1024 / 1_000_000
+
+
+def say(what: str) -> None:
+    """Tell whoever waits."""
     print(what, file=sys.stderr, flush=True)

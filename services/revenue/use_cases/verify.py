@@ -10,6 +10,9 @@ from services.revenue.ports import AtOneMoment, LedgerSnapshot
 EVENTS_TOGETHER = 2_000
 """Entries whose events are fetched at once."""
 
+TELL_EVERY = 2_000
+"""Entries between two reports of progress."""
+
 OnEntries = Callable[[str, int, int], None]
 """Told now and then: city, entries read, entries in all."""
 
@@ -34,6 +37,7 @@ async def verify_city(city: str, *, snapshot: LedgerSnapshot, on_entries: OnEntr
         if len(told_of) == EVENTS_TOGETHER:
             audit.read_events(told_of, await snapshot.told(told_of))
             told_of = []
+        if audit.entries % TELL_EVERY == 0:
             on_entries(city, audit.entries, audit.kept.head.seq)
     while block is not None:
         audit.close(block)
