@@ -19,6 +19,9 @@ from mamapost.local import Running, running
 from shared.contracts.envelope import decode
 from shared.contracts.registry import EmployerRegistered
 from shared.contracts.topics import PARTITIONS
+from shared.messaging.connection import Connection
+from shared.messaging.reading import read_to_end
+from shared.runtime.settings import Settings
 from tests.conftest import eventually
 from tests.events import YANTAI
 
@@ -58,25 +61,20 @@ def insist(url: str, body: dict[str, Any], key: str) -> dict[str, Any]:
 
 async def event_ids(engines: Engines) -> list[str]:
     """Ids of all employer events on the topic, duplicates included; none until its owner has made it."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=engines.urls.kafka, auto_offset_reset="earliest")
+    topic = EmployerRegistered.topic
+    consumer = AIOKafkaConsumer(bootstrap_servers=engines.urls.kafka)
     await consumer.start()
     try:
-        topic = EmployerRegistered.topic
         await consumer.topics()
         if consumer.partitions_for_topic(topic) != set(range(PARTITIONS)):
             return []
-        parts = [TopicPartition(topic, number) for number in range(PARTITIONS)]
-        consumer.assign(parts)
-        ends = await consumer.end_offsets(parts)
-        found: list[str] = []
-        while True:
-            polled = await consumer.getmany(timeout_ms=200)
-            for records in polled.values():
-                found += [decode(topic, r.key, r.headers, r.value).id for r in records]
-            if not polled and all([await consumer.position(part) >= ends[part] for part in parts]):
-                return found
     finally:
         await consumer.stop()
+    records = read_to_end(
+        Connection(Settings(kafka=engines.urls.kafka)),
+        {TopicPartition(topic, number): 0 for number in range(PARTITIONS)},
+    )
+    return [decode(topic, record.key, record.headers, record.value).id async for record in records]
 
 
 async def all_on_topic(engines: Engines, wanted: set[str]) -> bool:
