@@ -30,8 +30,8 @@ from shared.messaging.events import EventLog
 from shared.runtime.migrations import Migrations
 from shared.runtime.mongo import Mongo
 
-EMPLOYERS = 20
-"""Each at every community: 220 pairs, each with its books."""
+EMPLOYERS = 5
+"""Each at every community: 55 pairs, each with its books."""
 
 FIRST_DAY = date(2026, 1, 1)
 SHIFTS_A_DAY = 60_000
@@ -99,7 +99,9 @@ class Filler:
     async def start(self) -> None:
         """Make the collections, and sign an agreement with each pair."""
         await Migrations(self._mongo.db, STEPS).run()
-        await self._mongo.transaction(partial(sign, self._mongo, self._events, YANTAI, self._pairs))
+        for first in range(0, len(self._pairs), EMPLOYERS):
+            some = self._pairs[first : first + EMPLOYERS]
+            await self._mongo.transaction(partial(sign, self._mongo, self._events, YANTAI, some))
 
     async def fill(self, postings: int) -> int:
         """Write until there are so many postings, or some more; how many there are."""
