@@ -68,7 +68,7 @@ class Verified(NamedTuple):
 
 
 class Progress:
-    """Tells, now and then, how many postings are done and how fast."""
+    """Tells, now and then, how many postings are done, how fast, and how much memory this process had at most."""
 
     def __init__(self, what: str, postings: int) -> None:
         self._what = what
@@ -81,7 +81,7 @@ class Progress:
         if now - self._told >= TELL_EVERY_S:
             self._told = now
             per_s = postings / (now - self._started)
-            say(f"{self._what}: {postings:12,} of {self._postings:,} postings, {per_s:,.0f}/s")
+            say(f"{self._what}: {postings:12,} of {self._postings:,} postings, {per_s:,.0f}/s, {peak_mb():,.0f} MB")
 
 
 class Filler:
