@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
+
 from prometheus_client import Counter, Gauge, Histogram
+
+from shared.runtime.metrics import observe_ages
 
 FACTS_APPLIED = Counter(
     "mamapost_matching_facts_applied_total",
@@ -16,7 +21,7 @@ APPLY_SECONDS = Histogram(
 )
 FRESHNESS_SECONDS = Histogram(
     "mamapost_matching_freshness_seconds",
-    "From the moment of a change (ce_time) to the rankings that show it: the promise of the service.",
+    "From the moment of each change (ce_time) to the rankings that show it: the promise of the service.",
     buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30),
 )
 OPEN_POSTS = Gauge("mamapost_matching_open_posts", "Posts that take someone now: falls to 0 when a feed is broken.")
@@ -84,3 +89,8 @@ CHECKPOINTS_LOADED = Counter(
     "Partitions taken up, by what their checkpoint was: loaded, fallback, missing, damaged, foreign.",
     ["outcome"],
 )
+
+
+def observe_freshness(now: datetime, moments: Iterable[datetime]) -> None:
+    """Observe the freshness of each change made at one of these moments, which the rankings show from now on."""
+    observe_ages(FRESHNESS_SECONDS, now, moments)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -257,14 +257,15 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
         return refusals
 
     def _count(self, good: Sequence[Received]) -> None:
-        """Count what came together; of each topic the oldest event stands for the delay of all."""
+        """Count what came together, and its delays."""
         now = datetime.now(UTC)
-        counts = Counter(record.topic for record, _ in good)
-        oldest = {record.topic: envelope.time for record, envelope in reversed(good)}
-        for topic, count in counts.items():
+        moments: defaultdict[str, list[datetime]] = defaultdict(list)
+        for record, envelope in good:
+            moments[record.topic].append(envelope.time)
+        for topic, of_topic in moments.items():
             consumed, delay = self._meters[topic]
-            consumed.inc(count)
-            delay.observe(max((now - oldest[topic]).total_seconds(), 0))
+            consumed.inc(len(of_topic))
+            metrics.observe_ages(delay, now, of_topic)
 
     async def _apply_singly(self, good: list[Received]) -> list[Refusal]:
         refusals: list[Refusal] = []

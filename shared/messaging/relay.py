@@ -209,8 +209,7 @@ class Relay:
         now = self._clock()
         for topic, count in Counter(event["topic"] for event in batch).items():
             metrics.RELAYED.labels(topic).inc(count)
-        for event in batch:
-            metrics.RELAY_DELAY_SECONDS.observe(max((now - event["at"]).total_seconds(), 0))
+        metrics.observe_ages(metrics.RELAY_DELAY_SECONDS, now, (event["at"] for event in batch))
         return len(batch)
 
     async def _next(self, generation: int) -> list[Document]:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Iterable
+from datetime import datetime
+
 from prometheus_client import Counter, Gauge, Histogram
 
 _LATENCY_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
@@ -40,7 +44,7 @@ CONSUMED = Counter("mamapost_consumed_events_total", "Valid events applied.", ["
 APPLY_SECONDS = Histogram("mamapost_apply_batch_seconds", "Time to apply one batch and commit it.", buckets=_LATENCY_S)
 APPLY_DELAY_SECONDS = Histogram(
     "mamapost_apply_delay_seconds",
-    "From the moment of the oldest change of a batch (ce_time) to its effect here; freshness end to end.",
+    "From the moment of each change (ce_time) to its effect here; freshness end to end.",
     ["topic"],
     buckets=_LATENCY_S,
 )
@@ -61,3 +65,20 @@ FEED_RESUMES = Counter(
     "Streams whose reader was asked to connect again: many `stalled` are readers too slow for their topic.",
     ["reason"],
 )
+
+
+def observe_ages(histogram: Histogram, now: datetime, moments: Iterable[datetime]) -> None:
+    """Observe the age of each of these moments; a moment to come has none.
+
+    As `observe` once each, for a fraction of what that costs on a path that takes thousands a second: each bucket is
+    counted up once for all that fall into it. A histogram whose labels are chosen.
+    """
+    ages_s = sorted([max((now - moment).total_seconds(), 0.0) for moment in moments])
+    histogram._sum.inc(sum(ages_s))
+    counted = 0
+    for bound_s, bucket in zip(histogram._upper_bounds, histogram._buckets, strict=True):
+        if counted == len(ages_s):
+            break
+        within = bisect_right(ages_s, bound_s, counted)
+        bucket.inc(within - counted)
+        counted = within

@@ -54,7 +54,8 @@ ROOMS = {
         others="fastapi starlette pydantic orjson",
     ),
     "errors": _door(shared="kernel"),
-    "metrics": _door(others="prometheus_client"),
+    # How ages are counted stands beside the metrics that all services have.
+    "metrics": _door(shared="runtime", others="prometheus_client"),
     "config": _door(shared="kernel runtime", others="pydantic"),
 }
 """Of every service. `app`, the composition root, may import all."""

@@ -23,8 +23,7 @@ def learn(news: Sequence[News], ends: Mapping[tuple[str, int], int], *, live: Li
         return
     for kind, count in Counter(item.fact.kind for item in news).items():
         metrics.FACTS_APPLIED.labels(kind).inc(count)
-    # They become visible together; the one that waited longest stands for all.
-    metrics.FRESHNESS_SECONDS.observe(max((clock() - min(item.at for item in news)).total_seconds(), 0))
+    metrics.observe_freshness(clock(), (item.at for item in news))
 
 
 async def await_version(live: Live, kind: EntityKind, entity_id: str, version: int, timeout_ms: int) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 import pytest
+from prometheus_client import REGISTRY
 
 from services.matching import use_cases
 from services.matching.api.reader import Reader
@@ -31,6 +32,7 @@ from tests.unit.matching.cities import ELSEWHERE, NOW, YANTAI, post, seeker
 from tests.unit.matching.memory import Outbox, Seconds
 from tests.unit.matching.plain import plain
 
+FRESHNESSES = "mamapost_matching_freshness_seconds_count"
 HERE, THERE = partition_of(YANTAI), partition_of(ELSEWHERE)
 
 
@@ -80,6 +82,12 @@ async def test_the_newest_version_counts(world: World) -> None:
     world.learn(her(1, 3, gone=True), her(1, 2), her(1, 1), it(1))
     assert world.live.engine.version_of("seeker", "skr-1") == 3
     assert use_cases.ranking(world.live, "pst-1", NOW) == []
+
+
+async def test_the_freshness_of_each_event_is_counted_and_not_that_of_each_slice(world: World) -> None:
+    before = REGISTRY.get_sample_value(FRESHNESSES) or 0
+    world.learn(*(her(number) for number in range(4)))
+    assert REGISTRY.get_sample_value(FRESHNESSES) == before + 4
 
 
 async def test_rankings_and_position_change_together(world: World) -> None:

@@ -7,16 +7,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from aiokafka import ConsumerRecord
 from aiokafka.errors import ConsumerStoppedError, UnknownMemberIdError
 from faststream.kafka import KafkaBroker
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
-from shared.contracts.envelope import Envelope
+from shared.contracts.envelope import Envelope, encode
+from shared.kernel.clock import system_clock
+from shared.kernel.ids import new_id
 from shared.messaging.consume import FETCH_WAIT_MIN_MS, FETCH_WAIT_SHARE, Consumer, Refusal, fetch_wait_ms
-from shared.messaging.dead_letters import DeadLetters
+from shared.messaging.dead_letters import DeadLetters, Record
 from shared.runtime.settings import Settings
 from shared.runtime.supervised import Abandoned
+from tests.events import seeker_registered
 
 SILENCES = st.floats(0, 1e6)
 
@@ -76,3 +81,27 @@ def attached() -> Consumer:
     consumer = Consumer("training", ["seeker-registered"], apply, DeadLetters("training"))
     consumer.attach(KafkaBroker(), Settings(), "a broker")
     return consumer
+
+
+async def test_the_delay_of_each_event_is_counted_and_not_that_of_each_batch() -> None:
+    taken: list[Envelope] = []
+
+    async def apply(batch: Sequence[Envelope]) -> Sequence[Refusal]:
+        taken.extend(batch)
+        return []
+
+    def counted() -> float:
+        return REGISTRY.get_sample_value("mamapost_apply_delay_seconds_count", {"topic": "seeker-registered"}) or 0
+
+    consumer = Consumer("training", ["seeker-registered"], apply, DeadLetters("training"))
+    before = counted()
+    await consumer.handle([record() for _ in range(4)])
+    assert len(taken) == 4
+    assert counted() == before + 4
+
+
+def record() -> Record:
+    message = encode(Envelope(new_id("event"), system_clock(), seeker_registered()))
+    return ConsumerRecord(
+        message.topic, message.partition, 0, 0, 0, message.key, message.value, None, 0, 0, tuple(message.headers)
+    )
