@@ -17,6 +17,7 @@ from services.matching.position import TOPIC_ORDER, StreamPosition, short
 from shared.contracts.envelope import Envelope, Undecodable, decode
 from shared.contracts.topics import partition_of
 from shared.messaging.connection import Connection
+from shared.messaging.reading import stop_reading
 
 POLL_MS = 200
 """Longest wait of one poll."""
@@ -95,7 +96,7 @@ async def _replay(
         engine.apply(facts)
         engine.await_policies()
     finally:
-        await consumer.stop()
+        await stop_reading(consumer)
     return engine
 
 

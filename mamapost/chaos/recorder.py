@@ -16,6 +16,7 @@ from mamapost.chaos.evidence import INJECTED_HEADER, Letter, Message, Spot, Topi
 from services.matching.position import short
 from shared.contracts.envelope import Envelope, Undecodable, decode
 from shared.contracts.topics import PARTITIONS, TOPICS
+from shared.messaging.reading import stop_reading
 
 POLL_MS = 100
 """Longest wait of one poll."""
@@ -112,7 +113,7 @@ class Recorder:
                     for record in records:
                         self._take(generation, record)
         finally:
-            await consumer.stop()
+            await stop_reading(consumer)
 
     def _take(self, generation: str, record: ConsumerRecord[bytes, bytes]) -> None:
         value = record.value or b""

@@ -15,6 +15,7 @@ from shared.contracts.envelope import Envelope, Undecodable, decode
 from shared.contracts.fields import Event
 from shared.contracts.topics import PARTITIONS, TOPICS
 from shared.messaging.connection import Connection
+from shared.messaging.reading import stop_reading
 
 POLL_MS = 50
 """Longest wait of one poll."""
@@ -86,7 +87,7 @@ class Reader:
                 async with self._changed:
                     self._changed.notify_all()
         finally:
-            await consumer.stop()
+            await stop_reading(consumer)
 
     def _take(self, record: ConsumerRecord[bytes, bytes]) -> None:
         headers = b" ".join(name.encode() + b"=" + value for name, value in record.headers)

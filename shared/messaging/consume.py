@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import ConsumerStoppedError, KafkaError
+from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage, KafkaMessage
@@ -190,8 +190,6 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
         """The next records as soon as there are some; none after `POLL_MS` without."""
         try:
             polled = await consumer.getmany(timeout_ms=POLL_MS, max_records=self._batch_max)
-        except ConsumerStoppedError:
-            raise
         except KafkaError as error:
             self._fail(error)
             raise

@@ -67,8 +67,13 @@ async def read_to_end(
             if empty_polls * POLL_MS >= request_timeout_ms:
                 raise KafkaTimeoutError(f"nothing comes of {short[0]}, though the broker told of more")
     finally:
-        if not await came_to_its_end(consumer.stop()):
-            await consumer._client.close()
+        await stop_reading(consumer)
+
+
+async def stop_reading(consumer: AIOKafkaConsumer) -> None:
+    """Stop a consumer that has fetched, wholly: its own stop cancels itself while a fetch waits after a failure."""
+    if not await came_to_its_end(consumer.stop()):
+        await consumer._client.close()
 
 
 async def _ends_here(consumer: AIOKafkaConsumer, place: TopicPartition) -> bool:

@@ -14,6 +14,7 @@ from shared.runtime.settings import Settings
 from shared.runtime.supervised import end
 from tests.conftest import eventually
 from tests.integration.test_bus import Sink, is_up, running
+from tests.integration.test_reading import open_clients
 
 
 async def test_a_wait_that_a_client_library_gave_up_does_not_end_the_bus(
@@ -50,4 +51,4 @@ async def test_a_bus_that_stops_without_its_broker_leaves_no_client_open(
         fresh_broker.kill_broker()
         await eventually(lambda: bus.state == "away", "the loss is noticed")
     reader.close()
-    assert not [task for task in asyncio.all_tasks() if "AIOKafkaClient" in repr(task.get_coro())]
+    assert open_clients() == []

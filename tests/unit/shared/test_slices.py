@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 
 import pytest
+from faststream.kafka import KafkaBroker
 
 from shared.contracts.envelope import Envelope, encode
 from shared.kernel.ids import new_id
 from shared.messaging import slices
 from shared.messaging.dead_letters import Record, Rejected
 from shared.messaging.partitions import Offsets, Refuse, Slice
+from shared.runtime.settings import Settings
+from shared.runtime.supervised import Abandoned
 from tests.unit.matching.wire import AT, seeker_registered
 
 
@@ -113,3 +116,20 @@ async def test_a_reader_makes_slices_short_for_a_while(monkeypatch: pytest.Monke
         await consumer.handle([record])
     await asyncio.gather(*books.requests)
     assert aims == [False, True, True, False]
+
+
+async def test_an_assignment_whose_begin_cancels_itself_ends_the_watch() -> None:
+    """A part of the client did, and nobody else: what is assigned would stay held back."""
+    consumer = _consumer(Books(), [One(1, 0)])
+    consumer.attach(KafkaBroker(), Settings(), "a broker")
+    given_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    given_up.cancel()
+
+    async def place() -> None:
+        await given_up
+
+    placing = asyncio.create_task(place())
+    placing.add_done_callback(consumer._end_of_placing)
+    with pytest.raises(Abandoned):
+        async with asyncio.timeout(5):
+            await consumer.watch(asyncio.Event())
