@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
+from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
@@ -106,6 +107,38 @@ def ones32(word: Int) -> Int:
     """How many bits of a word of 32 bits are set; the compiler makes eight at once of it."""
     return np.int32(_ctpop32(np.uint32(word)))  # type: ignore[call-arg]  # the first argument is the compiler's
 
+
+@intrinsic
+def _cttz(typing_context: Any, word: Any) -> Any:
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], context.get_constant(types.boolean, True))
+
+    return types.uint64(types.uint64), code
+
+
+@compiled
+def lowest(word: Int) -> Int:
+    """Number of the lowest bit of a word that is set; there must be one."""
+    return np.int64(_cttz(np.uint64(word)))  # type: ignore[call-arg]  # the first argument is the compiler's
+
+
+@intrinsic
+def not_negative(typing_context: Any, lanes: Any) -> Any:
+    """Which of the first 64 numbers of an array of 32-bit floats, without gaps, are not negative, as bits of a word.
+
+    The compiler would ask them one by one; as a vector they are a handful of instructions.
+    """
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        vector = ir.VectorType(ir.FloatType(), 64)
+        held = builder.load(builder.bitcast(data, vector.as_pointer()), align=4)
+        return builder.bitcast(builder.fcmp_ordered(">=", held, ir.Constant(vector, None)), ir.IntType(64))
+
+    return types.uint64(lanes), code
+
+
+EVERY = np.uint64(2**64 - 1)
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(32)

@@ -47,7 +47,6 @@ NEARLY = np.float32(0.9999)
 WITHIN = SURELY = np.float32(1.0001)
 OUT = np.float32(-1.0)
 NO_SKILL = np.uint32(0)
-SIGN = np.uint32(1 << 31)
 LOW_WORD = np.uint64(0xFFFF_FFFF)
 
 TOLERANCE = 1e-4
@@ -163,15 +162,6 @@ def bound_seekers(
         good &= (bound >= hot[EDGE, i] + far) | (bound + hot[STEADY, i] >= own)
         out[i] = bound if good else OUT
         away[i] = share
-
-
-@compiled
-def all_out(signs: U32) -> Bool:
-    """Whether a block's bounds, seen as words, are all negative."""
-    every = SIGN
-    for i in range(BLOCK):
-        every &= signs[i]
-    return every == SIGN
 
 
 @compiled

@@ -230,8 +230,7 @@ class Pool(NamedTuple):
 class Work(NamedTuple):
     """Scratch of the compiled functions."""
 
-    bound: F32  # of a block's rows: bound of the score, the same as words, bound of the share of the commute limit
-    signs: U32
+    bound: F32  # of a block's rows: bound of the score, bound of the share of the commute limit
     away: F32
     fit: F32  # by pattern of hours: the share that a seeker covers, less than 0 where a placement is in the way
     own: Pool  # of the list of whom a sweep is for, and of any other
@@ -352,10 +351,8 @@ def _pool() -> Pool:
 
 def work(posts: int, seekers: int) -> Work:
     """Scratch for so many rows."""
-    bound = np.zeros(BLOCK, np.float32)
     return Work(
-        bound,
-        bound.view(np.uint32),
+        np.zeros(BLOCK, np.float32),
         np.zeros(BLOCK, np.float32),
         np.zeros(PATTERNS_MAX + 1, np.float32),
         _pool(),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from services.matching.domain.policy import PART_MAX
-from services.matching.engine.bits import compiled, woven
+from services.matching.engine.bits import EVERY, compiled, lowest, not_negative, woven
 from services.matching.engine.bounds import (
     F0,
     F1,
@@ -18,7 +18,6 @@ from services.matching.engine.bounds import (
     NEARLY,
     NOBODY,
     SLACK,
-    all_out,
     blur_of,
     bound_posts,
     bound_seekers,
@@ -33,6 +32,7 @@ from services.matching.engine.bounds import (
     rest_of,
 )
 from services.matching.engine.layout import (
+    BLOCK,
     BUSY,
     EDGE,
     FLOOR,
@@ -125,6 +125,7 @@ def sweep_seeker(city: City, s: Int, do: Int, old: Int, new: Int) -> None:
     rest, time, skilled = rest_of(city), np.float32(rules[TIME] * PART_MAX), np.float32(rules[SKILLS] * PART_MAX)
     distance, pay = np.float32(rules[DISTANCE] * PART_MAX), np.float32(rules[PAY] * PART_MAX)
     peak = np.float32(max(old if do & BEFORE else new, new if do & AFTER else old) if do & MOVE else ABSENT)
+    lower = np.float32(min(old, new))
     out, away, lacks, fit = city.work.bound, city.work.away, city.work.lacks, city.covers[seekers.pattern[s]]
     is_busy, numbered = seekers.busy[s] >= 0, seekers.pattern[s] != UNNUMBERED
     if is_busy:
@@ -140,12 +141,11 @@ def sweep_seeker(city: City, s: Int, do: Int, old: Int, new: Int) -> None:
         hot, codes = ix.hot[block], ix.codes[block]
         near = F0 if ix.blocks.reach[block] < F0 else per_limit
         bound_posts(hot, codes, x, y, z, near, per_floor, skills, rest, distance, pay, skilled, peak, own, out, away)
-        if all_out(city.work.signs):
-            continue
+        left = not_negative(out) & (EVERY >> np.uint64(BLOCK - used))
         loss = loss_of(city) + blur_of(city) * near
-        for i in range(used):
-            if out[i] < F0:
-                continue
+        while left:
+            i = lowest(left)
+            left &= left - ONE
             week = codes[WEEK, i]
             share, least = fit[week & PATTERN], hot[LEAST, i]
             high = out[i] - (F1 - share) * time - lacks[(week >> HALF) & FOUR_BITS]
@@ -161,15 +161,18 @@ def sweep_seeker(city: City, s: Int, do: Int, old: Int, new: Int) -> None:
                     and is_sure(share, least, max(hot[WAGE, i], F1) * per_floor, away[i], near)
                 )
                 low = high - loss if sure else np.float32(ABSENT)
-                move_in_top(
-                    city,
-                    p,
-                    s,
-                    high + old if do & BEFORE else ABSENT,
-                    low + old if do & BEFORE else ABSENT,
-                    high + new if do & AFTER else ABSENT,
-                    low + new if do & AFTER else ABSENT,
-                )
+                if do & MOVE == MOVE and low + lower > hot[POST_EDGE, i]:
+                    posts.changed[p] = 1
+                else:
+                    move_in_top(
+                        city,
+                        p,
+                        s,
+                        high + old if do & BEFORE else ABSENT,
+                        low + old if do & BEFORE else ABSENT,
+                        high + new if do & AFTER else ABSENT,
+                        low + new if do & AFTER else ABSENT,
+                    )
             if high >= own:
                 base = base_of(city, s, p)
                 if base >= 0 and stands(city.bests, s, p, base, posts.at, posts.key):
@@ -219,11 +222,10 @@ def sweep_post(city: City, p: Int, do: Int, old_pay: Int, old_word: Int, old_lea
         bound_seekers(
             hot, codes, placed, x, y, z, wage, required, desired, rest, distance, pay, skilled, own, far, out, away
         )
-        if all_out(city.work.signs):
-            continue
-        for i in range(used):
-            if out[i] < F0:
-                continue
+        left = not_negative(out) & (EVERY >> np.uint64(BLOCK - used))
+        while left:
+            i = lowest(left)
+            left &= left - ONE
             week = codes[WEEK, i]
             fit, asks = covered[week & PATTERN], (week >> HALF) & FOUR_BITS
             shared = out[i] - (F1 - fit) * time
@@ -250,10 +252,10 @@ def sweep_post(city: City, p: Int, do: Int, old_pay: Int, old_word: Int, old_lea
                 if numbered and is_sure(fit, old_least, ratio, away[i], per_limit):
                     old_low = old_high - loss
             if do & MOVE and max(old_high, now_high) >= edge:
-                if do & AFTER:
-                    move_in_best(city, s, p, old_high, old_low, now_high, now_low)
-                else:
+                if not do & AFTER:
                     move_in_best(city, s, p, old_high, old_low, ABSENT, ABSENT)
+                elif min(old_low, now_low) <= edge:
+                    move_in_best(city, s, p, old_high, old_low, now_high, now_low)
             if now_high + steady >= own:
                 base = base_of(city, s, p)
                 total = base + seekers.reliability[s] + seekers.waiting[s]
