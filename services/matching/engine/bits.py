@@ -16,7 +16,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from services.matching.engine.layout import I32, I64, U64, Int
+from services.matching.engine.layout import F32, I32, I64, U64, Int
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -123,12 +123,7 @@ def lowest(word: Int) -> Int:
 
 
 @intrinsic
-def not_negative(typing_context: Any, lanes: Any) -> Any:
-    """Which of the first 64 numbers of an array of 32-bit floats, without gaps, are not negative, as bits of a word.
-
-    The compiler would ask them one by one; as a vector they are a handful of instructions.
-    """
-
+def _not_negative(typing_context: Any, lanes: Any) -> Any:
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
         vector = ir.VectorType(ir.FloatType(), 64)
@@ -137,6 +132,38 @@ def not_negative(typing_context: Any, lanes: Any) -> Any:
 
     return types.uint64(lanes), code
 
+
+@compiled
+def not_negative(lanes: F32) -> Int:
+    """Which of the first 64 numbers of an array without gaps are not negative, as bits of a word.
+
+    The compiler would ask them one by one; as a vector they are a handful of instructions.
+    """
+    return _not_negative(lanes)  # type: ignore[call-arg]  # the first argument is the compiler's
+
+
+def _alike(lanes: int) -> Any:
+    """A function of an array of 32-bit integers without gaps and a number: which of the first are it, as bits."""
+
+    @intrinsic
+    def alike(typing_context: Any, numbers: Any, wanted: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+            vector = ir.VectorType(ir.IntType(32), lanes)
+            held = builder.load(builder.bitcast(data, vector.as_pointer()), align=4)
+            one = builder.insert_element(ir.Constant(vector, ir.Undefined), arguments[1], ir.IntType(32)(0))
+            none = ir.Constant(ir.VectorType(ir.IntType(32), lanes), None)
+            same = builder.icmp_signed("==", held, builder.shuffle_vector(one, one, none))
+            bits = builder.bitcast(same, ir.IntType(lanes))
+            return bits if lanes == WORD_BITS else builder.zext(bits, ir.IntType(WORD_BITS))
+
+        return types.uint64(numbers, types.int32), code
+
+    return alike
+
+
+WORD_BITS = 64
+alike_32, alike_64 = _alike(32), _alike(64)
 
 EVERY = np.uint64(2**64 - 1)
 

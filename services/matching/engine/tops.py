@@ -5,8 +5,12 @@ Places are compared by score, then by instant, then by id.
 
 from __future__ import annotations
 
-from services.matching.engine.bits import compiled
+import numpy as np
+
+from services.matching.engine.bits import alike_32, alike_64, compiled, lowest
 from services.matching.engine.layout import I32, I64, NO_EDGE, POOL, U64, Bool, Int, Lists, Pool
+
+NONE = np.uint64(0)
 
 
 @compiled
@@ -91,12 +95,24 @@ def fill(lists: Lists, row: Int, pool: Pool, at: I64, key: U64, kept: Int, most:
 
 
 @compiled
-def place_of(lists: Lists, row: Int, slot: Int) -> Int:
-    """Where in a list a slot stands, or -1."""
-    for n in range(lists.count[row]):
-        if lists.slot[row, n] == slot:
-            return n
-    return -1
+def place_in_top(tops: Lists, row: Int, slot: Int) -> Int:
+    """Where in a post's list a seeker stands, or -1."""
+    return _lowest_below(alike_64(tops.slot[row], np.int32(slot)), tops.count[row])
+
+
+@compiled
+def place_in_best(bests: Lists, row: Int, slot: Int) -> Int:
+    """Where in a seeker's list a post stands, or -1."""
+    return _lowest_below(alike_32(bests.slot[row], np.int32(slot)), bests.count[row])
+
+
+@compiled
+def _lowest_below(word: Int, count: Int) -> Int:
+    """Number of the lowest bit that is set, or -1 where it is not among the first `count`."""
+    if word == NONE:
+        return -1
+    place = lowest(word)
+    return place if place < count else -1
 
 
 @compiled

@@ -15,7 +15,7 @@ from services.matching.engine.layout import (
     Int,
 )
 from services.matching.engine.pair import FILL_BESTS, FILL_TOPS, KEPT_BESTS, KEPT_TOPS, SHOWN_BESTS, SHOWN_TOPS, base_of
-from services.matching.engine.tops import cut, end_at_last, fill, place_of, remove, stands
+from services.matching.engine.tops import cut, end_at_last, fill, place_in_best, place_in_top, remove, stands
 
 BEFORE, AFTER, OWN = 1, 2, 4
 """What a sweep looks at: others' lists in which an entity stood, those in which it will stand, and its own list."""
@@ -163,7 +163,7 @@ def move_in_top(city: City, p: Int, s: Int, was_high: Float, was_low: Float, now
     if was_low > edge and now_low > edge:
         city.posts.changed[p] = 1
         return
-    place = place_of(tops, p, s) if was_high >= edge else -1
+    place = place_in_top(tops, p, s) if was_high >= edge else -1
     stays = now_low > edge
     if not stays and now_high >= edge:
         score = total_of(city, s, p)
@@ -183,7 +183,7 @@ def move_in_best(city: City, s: Int, p: Int, was_high: Float, was_low: Float, no
     edge = bests.edge[s]
     if was_low > edge and now_low > edge:
         return
-    place = place_of(bests, s, p) if was_high >= edge else -1
+    place = place_in_best(bests, s, p) if was_high >= edge else -1
     stays = now_low > edge
     if not stays and now_high >= edge:
         score = base_of(city, s, p)
