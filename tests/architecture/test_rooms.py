@@ -64,7 +64,7 @@ MORE_ROOMS = {
     # Translates events into what the domain knows, for the handlers.
     ("matching", "facts"): _door(own="domain", shared="kernel contracts"),
     # The domain's rankings again, compiled and incremental; equal to it by property tests.
-    ("matching", "engine"): _door(own="domain", shared="kernel", others="msgspec numba numpy"),
+    ("matching", "engine"): _door(own="domain", shared="kernel", others="llvmlite msgspec numba numpy"),
     # Where a partition's rankings stand, as text: the topics that they are made of, in an order.
     ("matching", "position"): _door(own="facts", shared="contracts"),
     # Files that hold a partition's arrays, and the forked child that writes them.
