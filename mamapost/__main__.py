@@ -1,5 +1,13 @@
-"""`python -m mamapost` is the console command."""
+"""The console command `mamapost`, also as `python -m mamapost`; see `shared.runtime.server.loading`."""
 
-from mamapost.cli import main
+import gc
 
-main()
+gc.disable()
+
+from mamapost.cli import main  # noqa: E402  # the collector is off before anything is imported
+
+gc.freeze()
+gc.enable()
+
+if __name__ == "__main__":
+    main()

@@ -62,7 +62,8 @@ def serve(
         settings = Settings.model_validate({**Settings().model_dump(), **given})
         logs.configure(service.value, settings.log_level)
         tracing.start(service.value, settings)
-        served = importlib.import_module(f"services.{service.value}.app").create(settings)
+        with server.loading():
+            served = importlib.import_module(f"services.{service.value}.app").create(settings)
     except (ValidationError, ValueError, OSError) as error:
         _fail(f"{service.value} cannot start: {unreadable(error)}")
     config = uvicorn.Config(

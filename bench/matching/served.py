@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import uvicorn
+from fastapi import FastAPI
 
 from bench.matching.tables import AT
-from services.matching.app import create
 from shared.runtime import logs
+from shared.runtime.server import loading
 from shared.runtime.settings import Settings
 
 EMPTY = "/empty"
@@ -32,7 +34,8 @@ def main() -> None:
 
     settings = Settings.model_validate({**Settings().model_dump(), "port": arguments.port})
     logs.configure("matching", settings.log_level)
-    app = create(settings, clock)
+    with loading():  # as `mamapost serve` does
+        app: FastAPI = importlib.import_module("services.matching.app").create(settings, clock)
 
     @app.get(EMPTY)
     async def empty() -> None:

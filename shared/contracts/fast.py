@@ -63,7 +63,15 @@ def _plan_of(topic: Topic) -> _Plan:
     )
 
 
-_PLANS = {name: _plan_of(topic) for name, topic in TOPICS.items()}
+class _Plans(dict[str, _Plan]):
+    """The plan of each topic, made when its first message comes: a service reads some of them, and none to start."""
+
+    def __missing__(self, name: str) -> _Plan:
+        plan = self[name] = _plan_of(TOPICS[name])
+        return plan
+
+
+_PLANS = _Plans()
 
 
 def decode(topic: str, key: bytes | None, headers: Sequence[tuple[str, bytes | None]], value: bytes | None) -> Envelope:
