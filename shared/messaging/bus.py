@@ -213,6 +213,7 @@ class Bus:
         consumer.attach(broker, self._settings, cluster_id)
         starting = asyncio.create_task(broker.start())
         telling = asyncio.create_task(self._tell_assigned(consumer))
+        lagging = supervised(consumer.tell_lag(self._connection), "lag", self._ended_by_defect)
         try:
             await starting
             await consumer.watch(self._stopping)
@@ -220,6 +221,7 @@ class Bus:
             starting.cancel()
             telling.cancel()
             try:
+                await end(lagging)
                 await consumer.release()
             finally:
                 await consumer.detach(broker)
@@ -251,8 +253,6 @@ class Bus:
                 await asyncio.wait_for(self._stopping.wait(), WATCH_S)
                 return
             await self._relay.show_outbox()
-            if self._consumer is not None:
-                self._consumer.show_lag()
             try:
                 seen = await _cluster_id(admin)
             except KafkaError as error:

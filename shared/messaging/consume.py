@@ -27,7 +27,9 @@ from pymongo.errors import PyMongoError
 
 from shared.contracts.envelope import Decode, Envelope, Undecodable, decode
 from shared.kernel.errors import ServiceError
+from shared.messaging.connection import Connection
 from shared.messaging.dead_letters import DeadLetters, Record, Rejected
+from shared.messaging.lag import Lag
 from shared.runtime import metrics, tracing
 from shared.runtime.logs import logger
 from shared.runtime.mongo import is_unavailable
@@ -106,6 +108,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
         }
         self._apply = apply
         self._dead_letters = dead_letters
+        self._lag = Lag(topics)
         self._busy = asyncio.Lock()
         self._subscriber: BatchSubscriber | None = None
         self._batch_max = 1
@@ -142,6 +145,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
         self._batch_max = settings.batch_max_records
         self._fetch_max_wait_ms = settings.fetch_max_wait_ms
         self._came_s = time.monotonic()
+        self._lag.attach(cluster_id)
         self.assigned.clear()
         self._failed = asyncio.get_running_loop().create_future()
 
@@ -215,11 +219,13 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
     async def handle(self, records: Sequence[Record]) -> None:
         """Apply one batch. Returns when its effect is durable; raises when it must come again."""
         async with self._busy:
+            self._lag.take(records)
             good, bad = split(records, self._decode)
             await self._dead_letters.send(bad)
             if good:
                 await self._apply_all(good)
-            self.show_lag()
+            self._lag.settle()
+            self._lag.show(self._assigned_client())
 
     async def _apply_all(self, good: list[Received]) -> None:
         try:
@@ -284,19 +290,12 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
         _log.warning("batch will come again", code=code)
         await asyncio.sleep(RETRY_PAUSE_S)
 
-    def show_lag(self) -> None:
-        """Bring the metric of the lag up to date: after a batch, and while none comes through."""
-        consumer = self._subscriber.consumer if self._subscriber else None
-        if consumer is None:
-            return
-        lags: dict[str, int] = {}
-        for partition in consumer.assignment():
-            end = consumer.highwater(partition)
-            position = consumer._subscription.subscription.assignment.state_value(partition)._position
-            if end is not None and position is not None:
-                lags[partition.topic] = lags.get(partition.topic, 0) + max(end - position, 0)
-        for topic in self._topics:
-            metrics.CONSUMER_LAG.labels(topic).set(lags.get(topic, 0))
+    async def tell_lag(self, broker: Connection) -> None:
+        """Keep the metric of the lag up to date until cancelled."""
+        await self._lag.tell(broker, self._assigned_client)
+
+    def _assigned_client(self) -> Any | None:
+        return self._subscriber.consumer if self._subscriber and self.assigned.is_set() else None
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Wait for the batch at hand: its effect and offsets belong to the old assignment."""
@@ -304,6 +303,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
             pass
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        self._lag.settle()
         self.assigned.set()
 
 

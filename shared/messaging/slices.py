@@ -111,6 +111,7 @@ class SliceConsumer(Consumer):
         """Hold everything back until the service has said where to read."""
         consumer = self._client()
         consumer.pause(*assigned)
+        self._lag.settle()
         if self._released:
             return
         self._held = frozenset(part.partition for part in assigned)
@@ -194,6 +195,7 @@ class SliceConsumer(Consumer):
         async with self._busy:
             # What was fetched before its partition was placed is fetched again from the right place.
             left = [record for record in records if (record.topic, record.partition) in self._next]
+            self._lag.take(left)
             try:
                 while left:
                     started_s = time.thread_time()
@@ -210,7 +212,8 @@ class SliceConsumer(Consumer):
                     _log.exception("a slice failed; it will come again")
                 await self._pause(error)
                 raise
-            self.show_lag()
+            self._lag.settle()
+            self._lag.show(self._assigned_client())
 
     def _is_read(self) -> bool:
         """Whether somebody read the service's state of late."""
@@ -246,6 +249,7 @@ class SliceConsumer(Consumer):
             await self._apply_each(good, refuse)
             await self._partitions.apply(Slice((), ends), refuse)
         self._next.update(ends)
+        self._lag.advance(ends)
         self._count(good)
         if self._behind:
             self._note_caught_up()

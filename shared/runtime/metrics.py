@@ -50,7 +50,12 @@ APPLY_DELAY_SECONDS = Histogram(
 )
 BATCH_FAILURES = Counter("mamapost_batch_failures_total", "Batches that failed and will come again.", ["code"])
 DEAD_LETTERS = Counter("mamapost_dead_letters_total", "Messages dead-lettered.", ["topic", "reason"])
-CONSUMER_LAG = Gauge("mamapost_consumer_lag_messages", "Messages on assigned partitions not yet applied.", ["topic"])
+CONSUMER_LAG = Gauge(
+    "mamapost_consumer_lag_messages",
+    "Messages on the partitions of this instance that have not taken effect, those of a batch that fails or hangs"
+    " included; rises for a consumer that stands still, too.",
+    ["topic"],
+)
 BUS_CONNECTED = Gauge("mamapost_bus_connected", "1 while the broker answers.")
 FIGURES_READ = Gauge(
     "mamapost_figures_read_timestamp_seconds",

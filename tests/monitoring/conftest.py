@@ -68,6 +68,10 @@ class Watched:
         result: list[dict[str, Any]] = answer["data"]["result"]
         return result
 
+    def seen(self) -> set[str]:
+        """Names of the services that answered it."""
+        return {series["metric"]["service"] for series in self.query("up == 1")}
+
     def firing(self) -> set[str]:
         """Names of the alerts that fire."""
         return {alert["labels"]["alertname"] for alert in self._alerts() if alert["state"] == "firing"}
@@ -140,6 +144,9 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
                 with httpx.Client(base_url=f"http://{LOOPBACK}:{port}", timeout=20, trust_env=False) as http:
                     one = Watched(local, http, root / "var", rules)
                     one.wait(lambda: _ready(http), f"Prometheus is ready:\n{child.log_tail()}")
+                    # It looks for its targets seconds after it is ready. What was counted before it first looked at
+                    # a service has no rate.
+                    one.wait(lambda: one.seen() == set(SERVICES), "Prometheus has looked at every service")
                     _play(local)
                     yield one
             finally:
