@@ -106,7 +106,9 @@ class Watched:
         """Until the condition holds."""
         deadline = time.monotonic() + timeout_s
         while not condition():
-            assert time.monotonic() < deadline, f"not within {timeout_s:g} s: {what}; firing: {self.firing()}"
+            assert time.monotonic() < deadline, (
+                f"not within {timeout_s:g} s: {what}; firing: {self.firing()}; pending: {self.pending()}"
+            )
             time.sleep(0.2)
 
 
