@@ -29,6 +29,7 @@ SOONER = {
     "FiguresStale": ("> 7200", "> 10"),
     "CheckpointOld": ("> 600", "> 5"),
     "LedgerNotVerified": ("> 172800", "> 15"),
+    "ShiftsNotReconciled": ("> 172800", "> 15"),
 }
 """What alerts ask for that wait for minutes, hours or days by themselves, and what they ask for here."""
 

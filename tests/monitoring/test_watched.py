@@ -219,7 +219,8 @@ def test_a_line_changed_by_hand_is_found_by_verification_and_reconciliation(hurr
 
 
 def test_a_lost_database_is_told_by_all_that_stands_still(hurried: Watched) -> None:
-    still = ("BatchesFail", "CitiesUnanswered", "ConsumerLagging", "FiguresStale", "HttpErrors", "LedgerNotVerified")
+    consumption = ("BatchesFail", "CitiesUnanswered", "ConsumerLagging")
+    still = (*consumption, "FiguresStale", "HttpErrors", "LedgerNotVerified", "ShiftsNotReconciled")
     assert not set(still) & hurried.firing()
     hurried.local.engines.kill_store()
     try:

@@ -34,6 +34,21 @@ REVENUE = Dashboard(
             limit=172_800,
         ),
         Panel(
+            "Since the last reconciliation",
+            "s",
+            "What was taken of shifts is held against what was posted once a day.",
+            (Query("time() - max(mamapost_revenue_reconciled_timestamp_seconds)", "ago"),),
+            "number",
+            limit=172_800,
+        ),
+        Panel(
+            "Reconciliation: differences",
+            "none",
+            "Must be 0. What they are: `mamapost ledger reconcile`.",
+            (Query("max by (kind) (mamapost_revenue_reconciliation_differences)", "{{kind}}"),),
+            limit=1,
+        ),
+        Panel(
             "Settled, of the months that are over",
             "percentunit",
             "Months of an employer and a community.",
