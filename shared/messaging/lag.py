@@ -50,6 +50,7 @@ class Lag:
         self._at_hand: dict[TopicPartition, int] = {}
         self._ends: dict[TopicPartition, int] = {}
         self._stale: list[TopicPartition] = []
+        self._is_answered = True
 
     def attach(self, cluster_id: str) -> None:
         """A connection begins; a broker of another identity has its offsets begin at 0.
@@ -129,14 +130,21 @@ class Lag:
         return stale
 
     async def _ask(self, broker: Connection) -> None:
-        """Have the broker tell the ends that no fetch told of lately; what it does not answer stays as it was."""
+        """Have the broker tell the ends that no fetch told of lately; what it does not answer stays as it was.
+
+        A broker that is away is told of once, not with each question.
+        """
         if not self._stale:
             return
         try:
             if not await came_to_its_end(self._ask_for(self._stale, broker)):
                 raise Abandoned
         except (KafkaError, OSError, Abandoned) as error:
-            _log.warning("ends of partitions not known; the lag may be higher", error=type(error).__name__)
+            if self._is_answered:
+                _log.warning("ends of partitions not known; the lag may be higher", error=type(error).__name__)
+            self._is_answered = False
+        else:
+            self._is_answered = True
 
     async def _ask_for(self, asked: Sequence[TopicPartition], broker: Connection) -> None:
         """With a client of its own: that of the consumer may be what stands still."""
