@@ -126,6 +126,7 @@ class Bus:
 
     def _ended_by_defect(self) -> None:
         self.state = "down"
+        metrics.BUS_CONNECTED.set(0)
 
     async def _supervise(self) -> None:
         while not self._stopping.is_set():

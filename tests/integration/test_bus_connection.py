@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from deploy.local.engines import Engines
@@ -39,6 +40,22 @@ async def test_a_wait_that_a_client_library_gave_up_does_not_end_the_bus(
             await end(bus._task)
             assert bus._task.cancelled(), "who ends the bus ends it"
     assert [line["causes"] for line in told if "causes" in line] == [["Abandoned"]]
+
+
+async def test_a_bus_that_a_defect_ended_is_told_as_disconnected(
+    fresh_broker: Engines, settings: Settings, mongo: Mongo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does nothing any more, so that an operator must not read that it is connected."""
+    async with running(settings, mongo, "registry", None) as bus:
+        await is_up(bus)
+        assert REGISTRY.get_sample_value("mamapost_bus_connected") == 1
+
+        async def fails(_: object) -> str:
+            raise RuntimeError("a defect")
+
+        monkeypatch.setattr("shared.messaging.bus._cluster_id", fails)
+        await eventually(lambda: bus.state == "down", "the defect is noticed")
+        assert REGISTRY.get_sample_value("mamapost_bus_connected") == 0
 
 
 async def test_a_bus_that_stops_without_its_broker_leaves_no_client_open(
