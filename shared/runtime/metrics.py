@@ -56,7 +56,9 @@ CONSUMER_LAG = Gauge(
     " included; rises for a consumer that stands still, too.",
     ["topic"],
 )
-BUS_CONNECTED = Gauge("mamapost_bus_connected", "1 while the broker answers.")
+BUS_CONNECTED = Gauge(
+    "mamapost_bus_connected", "1 while the broker answers and the bus works; 0 once a defect ended it."
+)
 FIGURES_READ = Gauge(
     "mamapost_figures_read_timestamp_seconds",
     "When the figures of the programme were last counted (registry, revenue); long ago: the store is away or too slow.",
