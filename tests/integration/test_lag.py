@@ -128,16 +128,18 @@ async def test_a_broker_that_does_not_answer_the_question_ends_nothing(
         async with running(settings, training, "training", stuck.apply) as bus:
             await is_up(bus)
             await stuck.begun.wait()
-            with capture_logs() as told:
-                fresh_broker.pause_broker()
-                try:
-                    await eventually(lambda: any("lag may be" in line["event"] for line in told), "it is told")
-                finally:
-                    fresh_broker.resume_broker()
-            await send_singly(producer, MORE)
-            await lags(MORE + 1)
-            assert not [line for line in told if "ended" in line["event"]]
-            stuck.let_go.set()
+            try:
+                with capture_logs() as told:
+                    fresh_broker.pause_broker()
+                    try:
+                        await eventually(lambda: any("lag may be" in line["event"] for line in told), "it is told")
+                    finally:
+                        fresh_broker.resume_broker()
+                await send_singly(producer, MORE)
+                await lags(MORE + 1)
+                assert not [line for line in told if "ended" in line["event"]]
+            finally:
+                stuck.let_go.set()
             await lags(0)
 
 
