@@ -46,8 +46,9 @@ RETRY_PAUSE_S = 0.5
 POLL_MS = 100
 """Longest wait for records in one poll; what comes ends it at once."""
 
-FETCH_WAIT_MIN_MS = 50
-"""Wait of a fetch while records come one after the other. The embedded broker looks at once and after half of it."""
+FETCH_WAIT_MIN_MS = 20
+"""Wait of a fetch while records come one after the other. The embedded broker looks at once and after half of it. At
+any broker, topics that have just been read are asked for again only once the fetch for the quiet ones has ended."""
 
 FETCH_WAIT_SHARE = 0.1
 """Share of a silence that a fetch waits for its end, up to the setting `fetch_max_wait_ms`. Apache Kafka answers with
