@@ -50,6 +50,8 @@ async def send_before_the_topic_is_there(broker: Engines, settings: Settings) ->
 async def test_a_broker_that_stops_giving_is_told(
     fresh_broker: Engines, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    fresh_broker.pause_broker()  # where that cannot be done there is nothing to test
+    fresh_broker.resume_broker()
     await create_topics(settings)
     producer = AIOKafkaProducer(bootstrap_servers=settings.kafka)
     await producer.start()
