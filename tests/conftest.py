@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Itera
 from pathlib import Path
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.metadata import MetadataRequest
 
@@ -75,28 +75,43 @@ async def empty_broker(engines: Engines) -> None:
         engines.kill_broker()
         engines.start_broker()
         return
-    admin = AIOKafkaAdminClient(bootstrap_servers=engines.urls.kafka)
+    kafka = engines.urls.kafka
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
     await admin.start()
     try:
-        while left := await topics_of_any(engines.urls.kafka):
-            await admin.delete_topics(left)
+        await all_have_heard(admin, kafka)
+        while left := set().union(*await topics_by_broker(kafka)):
+            await admin.delete_topics(sorted(left))
+            await all_have_heard(admin, kafka)
     finally:
         await admin.close()
 
 
-async def topics_of_any(kafka: str) -> list[str]:
-    """Topics that any broker of a cluster tells of.
+async def all_have_heard(admin: AIOKafkaAdminClient, kafka: str) -> None:
+    """Return once every broker of a cluster knows what was made and removed before.
 
-    One may for a while tell of what is gone at the others, and who asks that one makes none.
+    Each hears of it in order, but when it can, and who asks one that tells of a topic which is gone makes none. So a
+    topic is made, and all have to tell of it.
     """
+    last = f"__{secrets.token_hex(8)}"
+    await admin.create_topics([NewTopic(last, 1, 1)])
+
+    async def told_by_all() -> bool:
+        return all(last in told for told in await topics_by_broker(kafka, ours=False))
+
+    await eventually(told_by_all, "every broker tells of a topic just made")
+    await admin.delete_topics([last])
+
+
+async def topics_by_broker(kafka: str, *, ours: bool = True) -> list[set[str]]:
+    """Topics that each broker of a cluster tells of; those that begin with `__` are nobody's of ours."""
     client = AIOKafkaClient(bootstrap_servers=kafka)
     await client.bootstrap()
     try:
         answers = [await client.send(broker.nodeId, MetadataRequest()) for broker in client.cluster.brokers()]
     finally:
         await client.close()
-    names = {topic[1] for answer in answers for topic in answer.topics}
-    return sorted(name for name in names if not name.startswith("__"))
+    return [{topic[1] for topic in one.topics if not (ours and topic[1].startswith("__"))} for one in answers]
 
 
 @pytest.hookimpl(wrapper=True)
