@@ -10,8 +10,6 @@ import asyncio
 import shutil
 import subprocess
 import time
-import uuid
-from base64 import urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,6 +21,7 @@ from aiokafka.errors import KafkaError
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
+from deploy.local.containers import new_cluster_id
 from deploy.local.engines import EngineUrls
 from deploy.local.errors import EngineMissing, EngineStartFailed
 from deploy.local.node import POLL_S, STOP_TIMEOUT_S, Node
@@ -201,11 +200,6 @@ def format_folder(kafka: Sequence[str], file: Path, cluster_id: str, *arguments:
     done = subprocess.run(command, capture_output=True, text=True, timeout=_FORMAT_TIMEOUT_S, check=False)
     if done.returncode:
         raise EngineStartFailed(f"{file} could not be formatted:\n{done.stdout}{done.stderr}")
-
-
-def new_cluster_id() -> str:
-    """An id as Kafka wants it."""
-    return urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
 
 
 class _Storage:

@@ -47,11 +47,18 @@ class Contents:
     command: tuple[str, ...] = ()
 
 
+def new_cluster_id() -> str:
+    """An id as Kafka wants it, and as its own are: its tools would take one that begins with `-` for an option."""
+    while (made := urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")).startswith("-"):
+        pass
+    return made
+
+
 def kafka_contents(port: int) -> Contents:
     """A broker that is its own controller, with a new cluster id, reached by this port of loopback."""
     controller = pick_port()  # on the host's network it must be free there
     settings = {
-        "CLUSTER_ID": urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("="),
+        "CLUSTER_ID": new_cluster_id(),
         "KAFKA_NODE_ID": "1",
         "KAFKA_PROCESS_ROLES": "broker,controller",
         "KAFKA_LISTENERS": f"PLAINTEXT://:{port},CONTROLLER://{LOOPBACK}:{controller}",

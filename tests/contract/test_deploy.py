@@ -6,6 +6,7 @@ import importlib
 import re
 import subprocess
 import tomllib
+import uuid
 from typing import Any
 
 import kubernetes_validate
@@ -16,7 +17,7 @@ from typer.testing import CliRunner
 from deploy.kubernetes.__main__ import rendered
 from deploy.kubernetes.catalogue import consumed, produced
 from deploy.kubernetes.manifests import files
-from deploy.local.containers import TRANSACTION_LIFETIME_S
+from deploy.local.containers import TRANSACTION_LIFETIME_S, new_cluster_id
 from mamapost.cli import app
 from shared.contracts.topics import TOPICS
 from shared.runtime.settings import Settings
@@ -240,3 +241,9 @@ def test_an_operator_may_read_and_replay_what_consumers_set_aside_and_nothing_el
     read_by_us = {topic for service in SERVICES for topic in consumed(service)}
     set_aside = read_by_us | {f"{topic}.dlq" for topic in read_by_us}
     assert rights == {("wang", right, "topic", name) for right in ("Read", "Write", "Describe") for name in set_aside}
+
+
+def test_the_id_of_a_cluster_is_no_option_to_kafkas_tools(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = iter([uuid.UUID(bytes=b"\xf8" + bytes(15)), uuid.UUID(bytes=b"\xfb" + bytes(15)), uuid.UUID(int=1)])
+    monkeypatch.setattr(uuid, "uuid4", lambda: next(drawn))
+    assert new_cluster_id() == "AAAAAAAAAAAAAAAAAAAAAQ"

@@ -28,7 +28,8 @@ from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from deploy.kubernetes.manifests import SECRETS, files
-from deploy.local.cluster import format_folder, kafka_program, new_cluster_id
+from deploy.local.cluster import format_folder, kafka_program
+from deploy.local.containers import new_cluster_id
 from deploy.local.engines import Engines
 from deploy.local.errors import EngineMissing
 from deploy.local.node import Node
