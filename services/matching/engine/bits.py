@@ -80,50 +80,43 @@ def compiled_fast(function: F) -> F:
     return _with(cache=True, fastmath=True)(function)
 
 
-@intrinsic
-def _ctpop(typing_context: Any, word: Any) -> Any:
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.ctpop(arguments[0])
+def _instruction(kind: Any, ask: Callable[[Any, Any], Any]) -> Any:
+    """An instruction of the processor on one word of a kind."""
 
-    return types.uint64(types.uint64), code
+    @intrinsic
+    def instruction(typing_context: Any, word: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return ask(builder, arguments[0])
+
+        return kind(kind), code
+
+    return instruction
+
+
+_ctpop = _instruction(types.uint64, lambda builder, word: builder.ctpop(word))
+_ctpop32 = _instruction(types.uint32, lambda builder, word: builder.ctpop(word))
+_cttz = _instruction(types.uint64, lambda builder, word: builder.cttz(word, ir.IntType(1)(1)))
 
 
 @compiled
 def ones(word: Int) -> Int:
     """How many bits of a word are set."""
-    return np.int64(_ctpop(np.uint64(word)))  # type: ignore[call-arg]  # the first argument is the compiler's
-
-
-@intrinsic
-def _ctpop32(typing_context: Any, word: Any) -> Any:
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.ctpop(arguments[0])
-
-    return types.uint32(types.uint32), code
+    return np.int64(_ctpop(np.uint64(word)))
 
 
 @compiled
 def ones32(word: Int) -> Int:
     """How many bits of a word of 32 bits are set; the compiler makes eight at once of it."""
-    return np.int32(_ctpop32(np.uint32(word)))  # type: ignore[call-arg]  # the first argument is the compiler's
-
-
-@intrinsic
-def _cttz(typing_context: Any, word: Any) -> Any:
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], context.get_constant(types.boolean, True))
-
-    return types.uint64(types.uint64), code
+    return np.int32(_ctpop32(np.uint32(word)))
 
 
 @compiled
 def lowest(word: Int) -> Int:
     """Number of the lowest bit of a word that is set; there must be one."""
-    return np.int64(_cttz(np.uint64(word)))  # type: ignore[call-arg]  # the first argument is the compiler's
+    return np.int64(_cttz(np.uint64(word)))
 
 
-@intrinsic
-def _not_negative(typing_context: Any, lanes: Any) -> Any:
+def _signs(typing_context: Any, lanes: Any) -> Any:
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
         vector = ir.VectorType(ir.FloatType(), 64)
@@ -133,13 +126,19 @@ def _not_negative(typing_context: Any, lanes: Any) -> Any:
     return types.uint64(lanes), code
 
 
+_not_negative: Any = intrinsic(_signs)
+
+WORD_BITS = 64
+EVERY = np.uint64(2**64 - 1)
+
+
 @compiled
-def not_negative(lanes: F32) -> Int:
-    """Which of the first 64 numbers of an array without gaps are not negative, as bits of a word.
+def not_negative(lanes: F32, used: Int) -> Int:
+    """Which of the first `used` (1 to 64) of 64 numbers without gaps are not negative, as bits of a word.
 
     The compiler would ask them one by one; as a vector they are a handful of instructions.
     """
-    return _not_negative(lanes)  # type: ignore[call-arg]  # the first argument is the compiler's
+    return _not_negative(lanes) & (EVERY >> np.uint64(WORD_BITS - used))
 
 
 def _alike(lanes: int) -> Any:
@@ -162,10 +161,7 @@ def _alike(lanes: int) -> Any:
     return alike
 
 
-WORD_BITS = 64
 alike_32, alike_64 = _alike(32), _alike(64)
-
-EVERY = np.uint64(2**64 - 1)
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(32)

@@ -6,7 +6,7 @@ import numpy as np
 
 from services.matching.domain.policy import PART_MAX
 from services.matching.domain.rules import RELIABILITY_PRIOR
-from services.matching.engine.bits import compiled, row_of, woven
+from services.matching.engine.bits import EVERY, compiled, row_of, woven
 from services.matching.engine.blocks import REACH_M, WIDE_CELL, drop_row, put_row, sort_of
 from services.matching.engine.bounds import LOW_WORD, chord_of, floor_inverse, is_loose, least_of, per_desire_of
 from services.matching.engine.layout import (
@@ -60,7 +60,6 @@ WEEK_MINUTES = 10_080
 WEEK_MS = WEEK_MINUTES * MINUTE_MS
 
 PRIOR_PLUS, PRIOR_BASE = RELIABILITY_PRIOR
-EVERY = np.uint64(2**64 - 1)
 BESIDES = np.uint64(2**48 - 1) & ~(NIBBLE << FACILITY_SHIFT)
 """Bits of word 5 of a post that are neither facilities nor the overlap asked."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from services.matching.domain.policy import PART_MAX
-from services.matching.engine.bits import EVERY, compiled, lowest, not_negative, woven
+from services.matching.engine.bits import compiled, lowest, not_negative, woven
 from services.matching.engine.bounds import (
     F0,
     F1,
@@ -32,7 +32,6 @@ from services.matching.engine.bounds import (
     rest_of,
 )
 from services.matching.engine.layout import (
-    BLOCK,
     BUSY,
     EDGE,
     FLOOR,
@@ -141,7 +140,7 @@ def sweep_seeker(city: City, s: Int, do: Int, old: Int, new: Int) -> None:
         hot, codes = ix.hot[block], ix.codes[block]
         near = F0 if ix.blocks.reach[block] < F0 else per_limit
         bound_posts(hot, codes, x, y, z, near, per_floor, skills, rest, distance, pay, skilled, peak, own, out, away)
-        left = not_negative(out) & (EVERY >> np.uint64(BLOCK - used))
+        left = not_negative(out, used)
         loss = loss_of(city) + blur_of(city) * near
         while left:
             i = lowest(left)
@@ -222,7 +221,7 @@ def sweep_post(city: City, p: Int, do: Int, old_pay: Int, old_word: Int, old_lea
         bound_seekers(
             hot, codes, placed, x, y, z, wage, required, desired, rest, distance, pay, skilled, own, far, out, away
         )
-        left = not_negative(out) & (EVERY >> np.uint64(BLOCK - used))
+        left = not_negative(out, used)
         while left:
             i = lowest(left)
             left &= left - ONE

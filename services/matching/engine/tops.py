@@ -9,8 +9,7 @@ import numpy as np
 
 from services.matching.engine.bits import alike_32, alike_64, compiled, lowest
 from services.matching.engine.layout import I32, I64, NO_EDGE, POOL, U64, Bool, Int, Lists, Pool
-
-NONE = np.uint64(0)
+from services.matching.engine.pair import NONE
 
 
 @compiled

@@ -160,9 +160,6 @@ def move_in_top(city: City, p: Int, s: Int, was_high: Float, was_low: Float, now
     """
     tops = city.tops
     edge = tops.edge[p]
-    if was_low > edge and now_low > edge:
-        city.posts.changed[p] = 1
-        return
     place = place_in_top(tops, p, s) if was_high >= edge else -1
     stays = now_low > edge
     if not stays and now_high >= edge:
@@ -181,8 +178,6 @@ def move_in_best(city: City, s: Int, p: Int, was_high: Float, was_low: Float, no
     """Bring a post's place in a seeker's list up to date; see `move_in_top`."""
     bests = city.bests
     edge = bests.edge[s]
-    if was_low > edge and now_low > edge:
-        return
     place = place_in_best(bests, s, p) if was_high >= edge else -1
     stays = now_low > edge
     if not stays and now_high >= edge:

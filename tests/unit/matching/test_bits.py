@@ -15,10 +15,10 @@ from services.matching.engine.tops import place_in_best, place_in_top
 few = st.integers(-1, 3)
 
 
-@given(arrays(np.float32, BLOCK, elements=st.floats(-2, 2, width=32)))
-def test_rows_that_bounds_leave_are_those_not_negative(bounds: F32) -> None:
-    left = int(not_negative(bounds))
-    assert [left >> i & 1 for i in range(BLOCK)] == [int(bound >= 0) for bound in bounds]
+@given(arrays(np.float32, BLOCK, elements=st.floats(-2, 2, width=32)), st.integers(1, BLOCK))
+def test_rows_that_bounds_leave_are_those_not_negative(bounds: F32, used: int) -> None:
+    left = int(not_negative(bounds, used))
+    assert [left >> i & 1 for i in range(BLOCK)] == [int(bound >= 0 and i < used) for i, bound in enumerate(bounds)]
 
 
 @given(st.integers(1, 2**64 - 1))
