@@ -1,13 +1,9 @@
-"""The console command `mamapost`, also as `python -m mamapost`; see `shared.runtime.server.loading`."""
+"""The console command `mamapost`, also as `python -m mamapost`."""
 
-import gc
+from shared.runtime.loading import loading
 
-gc.disable()
-
-from mamapost.cli import main  # noqa: E402  # the collector is off before anything is imported
-
-gc.freeze()
-gc.enable()
+with loading():
+    from mamapost.cli import main
 
 if __name__ == "__main__":
     main()

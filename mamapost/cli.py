@@ -25,6 +25,7 @@ from mamapost.kit.cli import kit
 from services.revenue.domain.statements import exact_yuan
 from shared.contracts.topics import TOPICS
 from shared.runtime import logs, server, tracing
+from shared.runtime.loading import loading
 from shared.runtime.settings import Settings, unreadable
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -62,7 +63,7 @@ def serve(
         settings = Settings.model_validate({**Settings().model_dump(), **given})
         logs.configure(service.value, settings.log_level)
         tracing.start(service.value, settings)
-        with server.loading():
+        with loading():
             served = importlib.import_module(f"services.{service.value}.app").create(settings)
     except (ValidationError, ValueError, OSError) as error:
         _fail(f"{service.value} cannot start: {unreadable(error)}")

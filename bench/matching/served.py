@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from bench.matching.tables import AT
 from shared.runtime import logs
-from shared.runtime.server import loading
+from shared.runtime.loading import loading
 from shared.runtime.settings import Settings
 
 EMPTY = "/empty"

@@ -3,31 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import uvicorn
 from fastapi import FastAPI
 
 UNREAD_MAX_MS = 30_000
 """A peer who has taken nothing for so long of what waits for it is gone: its connection ends, its memory is free."""
-
-
-@contextmanager
-def loading() -> Iterator[None]:
-    """Import and put together a program without collecting garbage.
-
-    Next to nothing of it is any, and searching it again and again took a quarter of a start. What is there afterwards
-    is not searched any more.
-    """
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 class Server(uvicorn.Server):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.runtime.server import loading
+from shared.runtime.loading import loading
 
 
 @pytest.fixture
