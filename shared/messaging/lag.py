@@ -47,7 +47,7 @@ class Lag:
         self._topics = topics
         self._cluster_id = ""
         self._next: dict[TopicPartition, int] = {}
-        self._at_hand: dict[TopicPartition, int] = {}
+        self._at_hand: dict[tuple[str, int], int] = {}
         self._ends: dict[TopicPartition, int] = {}
         self._stale: list[TopicPartition] = []
         self._is_answered = True
@@ -66,9 +66,9 @@ class Lag:
 
     def take(self, records: Iterable[Record]) -> None:
         """A batch is at hand; the client counts it as consumed, and nothing of it has taken effect."""
-        firsts: dict[TopicPartition, int] = {}
+        firsts: dict[tuple[str, int], int] = {}
         for record in records:
-            firsts.setdefault(TopicPartition(record.topic, record.partition), record.offset)
+            firsts.setdefault((record.topic, record.partition), record.offset)
         self._at_hand.update(firsts)
 
     def advance(self, offsets: Mapping[tuple[str, int], int]) -> None:
@@ -77,7 +77,7 @@ class Lag:
         Args:
             offsets: of what comes next, by topic and partition.
         """
-        self._at_hand.update({TopicPartition(*key): offset for key, offset in offsets.items()})
+        self._at_hand.update(offsets)
 
     def settle(self) -> None:
         """All that the client has given has taken effect, or is to be given again."""
