@@ -11,7 +11,7 @@ from contextlib import contextmanager
 def loading() -> Iterator[None]:
     """Import and put together a program without collecting garbage.
 
-    Next to nothing of it is any, and searching it again and again took a quarter of a start. What is there afterwards
+    Next to nothing of it is any, and searching it again and again took a quarter of that time. What is there afterwards
     is not searched any more.
     """
     gc.disable()
