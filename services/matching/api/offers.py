@@ -184,7 +184,7 @@ async def _accept(desk: HiringDesk, request: Request, offer_id: str, body: Accep
         book = desk.offers.book(session)
         after = asked
         if asked.state == "accepting":
-            after, written, _ = await answering.conclude(book, offer_id, answer, desk.clock())
+            after, written, _ = await answering.conclude(book, asked, answer, desk.clock())
         if after.outcome != "accepted" or after.placement_id is None:
             raise OfferSettledAlready(after.outcome or "settled")
         return SeatWon(

@@ -139,12 +139,20 @@ def unasked(offer: Offer) -> Offer:
     return replace(offer, lock=offer.lock + 1, accepting_at=None)
 
 
-def grant(offer: Offer, placement_id: str, now: datetime) -> Offer:
+def grant(offer: Offer, asked: Offer, placement_id: str, now: datetime) -> Offer:
     """The registry gave her the seat.
 
+    Also if another answer came first and handed the offer back: a request that was given up, and carried out after all
+    once what had stood against it was gone. Her yes stands, with the terms that were asked for.
+
+    Args:
+        asked: the offer as the registry was asked for it.
+
     Raises:
-        Impossible: the registry was not asked, or the offer is settled.
+        Impossible: the offer is settled.
     """
+    if offer.state == "live":
+        offer = replace(asked, lock=offer.lock)
     given = replace(_ended(offer, "accepting", "accepted", None, now), placement_id=placement_id)
     if offer.noted_of in (None, placement_id):
         return given
@@ -222,13 +230,16 @@ def _ended(offer: Offer, only_from: OfferState, outcome: Outcome, reason: str | 
     )
 
 
-def stray(offer: Offer, placement_id: str) -> Offer:
+def stray(offer: Offer, asked: Offer, placement_id: str) -> Offer:
     """The registry placed her although the offer had ended otherwise: the placement is to be given back.
 
     It takes a request that the registry carries out long after its answer was given up, and a seat that became free in
     between.
+
+    Args:
+        asked: the offer as the registry was asked for it, with its terms.
     """
-    day_before = offer.terms.starts_on - timedelta(days=1) if offer.terms is not None else None
+    day_before = asked.terms.starts_on - timedelta(days=1) if asked.terms is not None else None
     return replace(offer, lock=offer.lock + 1, placement_id=placement_id, attendance="missed", missed_on=day_before)
 
 

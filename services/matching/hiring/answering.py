@@ -111,24 +111,27 @@ async def lay_down(book: OfferBook, asked: Offer, now: datetime) -> None:
 
 
 async def conclude(
-    book: OfferBook, offer_id: str, answer: Placed | Declined, now: datetime
+    book: OfferBook, asked: Offer, answer: Placed | Declined, now: datetime
 ) -> tuple[Offer, OfferChanges, Envelope | None]:
     """Note the registry's answer. What is settled already stays as it is.
+
+    Args:
+        asked: the offer as the registry was asked for it.
 
     Returns:
         The offer, what was written, and the event of its end if it ended now.
     """
-    offer = await _known(book, offer_id)
+    offer = await _known(book, asked.id)
     changes = OfferChanges()
-    if offer.state != "accepting":
+    if offer.state == "settled" or (offer.state == "live" and isinstance(answer, Declined)):
         if isinstance(answer, Placed) and offer.placement_id is None:
             _log.error("the registry placed someone whose offer had ended; giving the seat back")
-            changes.offers.append((offer, stray(offer, answer.placement_id)))
+            changes.offers.append((offer, stray(offer, asked, answer.placement_id)))
             await book.save(changes, now)
         return offer, changes, None
     hiring = await book.hiring(offer.post_id)
     if isinstance(answer, Placed):
-        after = grant(offer, answer.placement_id, now)
+        after = grant(offer, asked, answer.placement_id, now)
     elif answer.code in SEAT_GONE:
         after = deny(offer, "seat-taken", answer.code, now)
     elif answer.code in FINAL or hiring is None or hiring.state != "open":

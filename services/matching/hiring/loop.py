@@ -231,9 +231,9 @@ class Hirings:
             raise
 
     async def note(self, offer: Offer, answer: Placed | Declined) -> Offer:
-        """Note the registry's answer; answers with the offer as it is then."""
+        """Note the registry's answer to what it was asked; answers with the offer as it is then."""
         after, changes, _ = await self._offers.transaction(
-            lambda book: answering.conclude(book, offer.id, answer, self._clock())
+            lambda book: answering.conclude(book, offer, answer, self._clock())
         )
         count(changes)
         self.wake(after.post_id)

@@ -233,14 +233,53 @@ async def test_a_placement_that_came_too_late_is_given_back(town: Town) -> None:
     asked = await town.offers.transaction(
         lambda book: answering.say_yes(book, offer.id, _terms(offer), "key", town.now)
     )
-    await town.offers.transaction(lambda book: answering.conclude(book, offer.id, declined("no-seat-left"), town.now))
+    await town.offers.transaction(lambda book: answering.conclude(book, asked, declined("no-seat-left"), town.now))
     late = await town.registry.place(asked)
-    await town.offers.transaction(lambda book: answering.conclude(book, offer.id, late, town.now))
+    await town.offers.transaction(lambda book: answering.conclude(book, asked, late, town.now))
     await town.tick()
     await town.tick()
     assert town.registry.released == [(id_of("plc", 1), town.now.date() - timedelta(days=1))]
     assert [e.outcome for e in town.offers.settled()] == ["seat-taken"]
     assert seekers(town.live()) == [2]
+
+
+async def _handed_back(town: Town) -> Offer:
+    """An offer as the registry was asked, whose answer was given up; who asked again was told that her terms do not
+    suit."""
+    town.join(1)
+    town.open(1)
+    await town.tick()
+    offer = town.live()[0]
+    asked = await town.offers.transaction(
+        lambda book: answering.say_yes(book, offer.id, _terms(offer), "key", town.now)
+    )
+    await town.offers.transaction(lambda book: answering.conclude(book, asked, declined("child-care-full"), town.now))
+    assert [o.id for o in town.live()] == [offer.id]
+    return asked
+
+
+async def test_a_seat_that_is_given_after_her_terms_were_handed_back_is_hers(town: Town) -> None:
+    asked = await _handed_back(town)
+    late = await town.registry.place(asked)
+    after, _, _ = await town.offers.transaction(lambda book: answering.conclude(book, asked, late, town.now))
+    assert (after.outcome, after.placement_id, after.attendance) == ("accepted", id_of("plc", 1), "awaited")
+    assert after.terms == asked.terms
+    await town.tick()
+    assert town.registry.released == []
+    [end] = town.offers.settled()
+    assert (end.outcome, end.placement_id) == ("accepted", id_of("plc", 1))
+
+
+async def test_a_seat_that_is_given_after_her_terms_were_handed_back_and_her_offer_ended_is_given_back(
+    town: Town,
+) -> None:
+    asked = await _handed_back(town)
+    await town.tick(minutes=16)
+    late = await town.registry.place(asked)
+    await town.offers.transaction(lambda book: answering.conclude(book, asked, late, town.now))
+    await town.tick()
+    assert town.registry.released == [(id_of("plc", 1), NOW.date() - timedelta(days=1))]
+    assert next(end.outcome for end in town.offers.settled()) == "expired"
 
 
 def _terms(offer: Offer) -> Terms:
@@ -281,9 +320,11 @@ async def test_an_answer_that_was_noted_is_not_noted_again(town: Town) -> None:
     town.open(1)
     await town.tick()
     offer = town.live()[0]
-    await town.offers.transaction(lambda book: answering.say_yes(book, offer.id, _terms(offer), "key", town.now))
+    asked = await town.offers.transaction(
+        lambda book: answering.say_yes(book, offer.id, _terms(offer), "key", town.now)
+    )
     for _ in range(2):
         after, _, _ = await town.offers.transaction(
-            lambda book: answering.conclude(book, offer.id, declined("child-care-full"), town.now)
+            lambda book: answering.conclude(book, asked, declined("child-care-full"), town.now)
         )
         assert after.state == "live"
