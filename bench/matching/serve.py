@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import pickle
@@ -262,6 +263,7 @@ async def _fresh(figures: Figures, served: Served, scale: Scale) -> None:
             )
             assert pumping.stdout is not None
             await pumping.stdout.readline()
+            gc.freeze()  # the drawn messages are many, and a search through them would stop the clock of a probe
             times = await _probe(served, mongo, log, probes)
             await pumping.communicate()
             await reached(served, load)

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
-from services.revenue.handlers import CONSUMED, Ledger, collect_seldom
+from services.revenue.handlers import COLLECT_AFTER, CONSUMED, Ledger
 from services.revenue.store import MongoLedger
 from shared.contracts import fast
 from shared.contracts.envelope import Envelope, Message
@@ -30,6 +30,7 @@ from shared.messaging.consume import Refusal
 from shared.messaging.events import EventLog
 from shared.messaging.relay import own_topics
 from shared.messaging.topics import ensure_topics
+from shared.runtime.loading import collect_seldom
 from shared.runtime.mongo import Mongo
 from shared.runtime.settings import Settings
 
@@ -212,7 +213,7 @@ async def _run(settings: Settings, go: Event, pipe: Connection) -> None:
     bus = Bus(settings, "revenue", mongo, events, system_clock)
     bus.consume(CONSUMED, apply, decode)
     await bus.start()
-    collect_seldom()
+    collect_seldom(COLLECT_AFTER)
     while bus.state != "up":  # noqa: ASYNC110 - the bus has no event of it, and a service needs none
         await asyncio.sleep(0.05)
     pipe.send("assigned")

@@ -17,7 +17,7 @@ from services.matching.config import MatchingSettings
 from services.matching.engine import Engine
 from services.matching.engine.warm import warm
 from services.matching.facts import CONSUMED
-from services.matching.handlers import Checkpoints, Holdings, Ticker
+from services.matching.handlers import COLLECT_AFTER, Checkpoints, Holdings, Ticker
 from services.matching.hiring import Attendance, Hirings, HiringTerms, OwnedBoard
 from services.matching.ownership import Leases, Peers
 from services.matching.ports import Board, Registry
@@ -40,6 +40,7 @@ from shared.messaging.events import EventLog
 from shared.runtime.commands import CommandRunner
 from shared.runtime.feeds import feeds
 from shared.runtime.http import create_app
+from shared.runtime.loading import collect_seldom
 from shared.runtime.migrations import Migrations
 from shared.runtime.mongo import Mongo, Session
 from shared.runtime.readiness import Readiness
@@ -125,6 +126,7 @@ def create(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         preparing = supervised(readiness.prepare(), "prepare the store", readiness.broken)
         letting_go = supervised(live.watchers.stop_with(app.state.stopping), "end streams", readiness.broken)
+        collect_seldom(COLLECT_AFTER)
         ticker.start(preparing)
         hirings.start(preparing)
         try:

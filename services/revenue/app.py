@@ -13,6 +13,7 @@ from services.revenue.api import commands, funds, grants, payouts, reads, settli
 from services.revenue.api.desk import Desk
 from services.revenue.config import RevenueSettings
 from services.revenue.handlers import (
+    COLLECT_AFTER,
     CONSUMED,
     Ledger,
     Reconciler,
@@ -20,7 +21,6 @@ from services.revenue.handlers import (
     Settler,
     Teller,
     Verifier,
-    collect_seldom,
 )
 from services.revenue.store import (
     STEPS,
@@ -42,6 +42,7 @@ from shared.runtime.commands import CommandRunner
 from shared.runtime.feeds import feeds
 from shared.runtime.figures import Figures
 from shared.runtime.http import create_app
+from shared.runtime.loading import collect_seldom
 from shared.runtime.migrations import Migrations
 from shared.runtime.mongo import Mongo, Session
 from shared.runtime.readiness import Readiness
@@ -94,7 +95,7 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     async def work() -> None:
         # Indexes first: a transaction must neither create a collection nor run without its unique keys.
         await readiness.prepare()
-        collect_seldom()
+        collect_seldom(COLLECT_AFTER)
         await bus.start()
         async with asyncio.TaskGroup() as tasks:
             for part in (teller, releaser, settler, figures, verifier, reconciler):

@@ -223,8 +223,14 @@ class SliceConsumer(Consumer):
         return time.monotonic() - self._read_s < UNREAD_S
 
     def _adapt(self, size: int, took_s: float, is_read: bool) -> None:
-        """Choose the next slice so that it takes its time; it grows to the double at most."""
+        """Choose the next slice so that it takes its time; it grows to the double at most.
+
+        A slice of the few records that had come says nothing of a longer one, since most of its time is what any slice
+        costs: after one record, the next slices would hold 6, 12, 24.
+        """
         aim_s = SLICE_S if is_read else UNREAD_SLICE_S
+        if size < self._slice_max and took_s <= aim_s:
+            return
         fitting = int(size * aim_s / max(took_s, 1e-6))
         self._slice_max = max(1, min(fitting, self._slice_max * 2, SLICE_MAX))
 

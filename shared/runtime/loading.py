@@ -20,3 +20,17 @@ def loading() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def collect_seldom(after: int) -> None:
+    """Search what is there now for garbage no more, and what comes only when there is much of it.
+
+    What is done with goes at once, without any search; only what refers to itself is searched for. Python does so after
+    every 700 objects that are more than before, so that a service that takes in batches has each searched several times
+    over while it is in use, and all that it holds besides every few seconds: 35 to 70 ms in which nothing else happens.
+
+    Args:
+        after: new objects that stay, after which they are searched: above what the batches at hand make.
+    """
+    gc.freeze()
+    gc.set_threshold(after)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-
 from services.matching.facts import Unusable, fact_of
 from services.matching.handlers.checkpoints import LAST_MAX_S, Checkpoints
 from services.matching.hiring import Attendance
@@ -14,10 +12,15 @@ from services.matching.use_cases import Live, Part, learn
 from shared.kernel.clock import Clock
 from shared.messaging.consume import Refusal
 from shared.messaging.partitions import Offsets, Refuse, Slice
+from shared.runtime.loading import collect_seldom
 from shared.runtime.logs import logger
 
 LOST_MAX = 3
 """Lost brokers that a state is carried over; each adds a position to every answer."""
+
+COLLECT_AFTER = 50_000
+"""Objects after which Python looks for cycles: above what a batch of 500 events makes, and a search of so many takes no
+longer than a slice."""
 
 _log = logger(__name__)
 
@@ -95,9 +98,7 @@ class Holdings:
         self._live.parts[partition].is_caught_up = True
         self._leases.look()
         if all(part.is_caught_up for part in self._live.parts.values()):
-            # What is known by now mostly stays; unfrozen, the collector would walk it again and again, and a reader
-            # would wait meanwhile.
-            gc.freeze()
+            collect_seldom(COLLECT_AFTER)  # what is known by now mostly stays
 
     async def revoked(self, partitions: frozenset[int]) -> None:
         """Write down where it stands, so that whoever is next goes on from here.

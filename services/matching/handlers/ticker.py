@@ -25,8 +25,7 @@ _log = logger(__name__)
 
 
 class Ticker:
-    """`state` is `starting` until every partition that was assigned here is answered for, then `up`; `down` if it ended
-    by a defect, which is logged."""
+    """Publishes what changed, at every tick."""
 
     def __init__(
         self,
@@ -54,7 +53,15 @@ class Ticker:
         self._interval_s = interval_ms / 1000
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self.state = "starting"
+        self._state = "starting"
+
+    @property
+    def state(self) -> str:
+        """`starting` until every partition that was assigned here is answered for, then `up`, however much there is to
+        be published first; `down` if it ended by a defect, which is logged."""
+        if self._state == "starting" and self._is_ready():
+            self._state = "up"
+        return self._state
 
     def start(self, prepared: asyncio.Future[None]) -> None:
         """Begin, in the background, so that the service can say that it is starting; with the store once that is
@@ -68,7 +75,7 @@ class Ticker:
             await asyncio.wait([self._task])
 
     def _ended_by_defect(self) -> None:
-        self.state = "down"
+        self._state = "down"
 
     async def _run(self, prepared: asyncio.Future[None]) -> None:
         # Compiling takes a minute on a machine that never did it; the event loop goes on answering meanwhile.
@@ -84,12 +91,8 @@ class Ticker:
         await self._bus.start()
         async with asyncio.TaskGroup() as tasks:
             background = [tasks.create_task(self._leases.run()), tasks.create_task(self._checkpoints.run())]
-            while not self._stopping.is_set():
-                await self._pause(self._interval_s)
+            while not await self._rest(self._interval_s):
                 await self._try(self._publish)
-                end_streams(self._live)
-                if self.state == "starting" and self._is_ready():
-                    self.state = "up"
             for task in background:
                 task.cancel()
 
@@ -117,7 +120,7 @@ class Ticker:
                 await self._leases.take_up(part)
 
     async def _publish(self) -> None:
-        await publish_changes(self._live, outbox=self._outbox, now=self._clock(), pause=self._pause)
+        await publish_changes(self._live, outbox=self._outbox, now=self._clock(), rest=self._rest)
         metrics.CHANGES_WAITING.set(len(self._live.waiting))
 
     async def _try(self, work: Callable[[], Awaitable[object]]) -> bool:
@@ -130,6 +133,13 @@ class Ticker:
             _log.warning("to be tried again", error=error.code)
             return False
         return True
+
+    async def _rest(self, pause_s: float) -> bool:
+        """What comes between two ticks, and between two transactions of one: of a large city that was taken over there
+        are thousands. Returns whether to stop."""
+        await self._pause(pause_s)
+        end_streams(self._live)
+        return self._stopping.is_set()
 
     async def _pause(self, pause_s: float) -> None:
         with contextlib.suppress(TimeoutError):

@@ -40,7 +40,7 @@ async def read_published(live: Live, part: Part, *, outbox: RankingOutbox) -> No
 
 
 async def publish_changes(
-    live: Live, *, outbox: RankingOutbox, now: datetime, pause: Callable[[float], Awaitable[object]] = asyncio.sleep
+    live: Live, *, outbox: RankingOutbox, now: datetime, rest: Callable[[float], Awaitable[object]] = asyncio.sleep
 ) -> int:
     """Publish the rankings whose top differs from the published one. Returns how many there were.
 
@@ -48,7 +48,7 @@ async def publish_changes(
     becomes one event, or none if it is again as published.
 
     Args:
-        pause: lets so many seconds pass.
+        rest: lets so many seconds pass; a true answer ends this, and what is left waits.
     """
     live.moved_on(now)
     count = 0
@@ -78,7 +78,8 @@ async def publish_changes(
             if is_over(live.engine, post_id):
                 live.watchers.end(post_id, "closed")
         count += len(changes)
-        await pause(REST * (live.clock_s() - started_s))
+        if await rest(REST * (live.clock_s() - started_s)):
+            break
     metrics.CHANGES_PUBLISHED.inc(count)
     return count
 

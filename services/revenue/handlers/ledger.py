@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import cast
@@ -27,13 +26,7 @@ CONSUMED: tuple[type[Event], ...] = (EmployerRegistered, CommunityRegistered, Sh
 
 COLLECT_AFTER = 300_000
 """Objects after which Python looks for cycles: above what some batches of 2,000 shifts and the messages fetched ahead
-make, none of them in a cycle. Its default, 700, has it walk through the same live batch again and again."""
-
-
-def collect_seldom() -> None:
-    """Set the collector of cycles up for batches; to be called once, when all that stays has been made."""
-    gc.freeze()
-    gc.set_threshold(COLLECT_AFTER)
+make, none of them in a cycle."""
 
 
 class Ledger:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 import pytest
@@ -25,7 +25,7 @@ from services.matching.errors import (
 )
 from services.matching.ports import Basis, News, Noted, Published
 from services.matching.position import StreamPosition
-from services.matching.use_cases import Live, Part, held_for_good, publishing
+from services.matching.use_cases import Live, Part, held_for_good
 from shared.contracts.topics import partition_of
 from shared.runtime.mongo import StoreUnavailable
 from tests.unit.matching.cities import ELSEWHERE, NOW, YANTAI, post, seeker
@@ -297,26 +297,6 @@ async def test_a_change_below_the_published_top_is_not_published(world: World) -
     world.learn(her(20))
     assert await world.publish() == 0
     assert len(world.outbox.last["pst-1"].top) == 10
-
-
-async def test_publishing_leaves_most_of_the_time_to_what_comes_in(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(publishing, "PUBLISH_MAX", 2)
-    clock = world.live.clock_s = Seconds()
-    publish, pauses = world.outbox.publish, list[float]()
-
-    async def slowly(changes: Sequence[Published], at: datetime) -> None:
-        clock.now += 0.25
-        await publish(changes, at)
-
-    async def pause(seconds: float) -> None:
-        pauses.append(seconds)
-
-    monkeypatch.setattr(world.outbox, "publish", slowly)
-    world.learn(it(1), it(2), it(3), her(1))
-    assert await use_cases.publish_changes(world.live, outbox=world.outbox, now=NOW, pause=pause) == 3
-    assert pauses == [0.5, 0.5], "twice what each batch took"
 
 
 async def test_a_closed_post_gets_an_empty_top(world: World) -> None:

@@ -95,6 +95,15 @@ def test_the_next_slice_takes_its_time(size: int, took_s: float, following: int)
     assert consumer._slice_max == min(following, slices.SLICE_MAX)
 
 
+def test_the_few_records_that_had_come_say_nothing_of_a_longer_slice() -> None:
+    consumer = _consumer(Books(), [One(1, 0)])
+    consumer._slice_max = 100
+    consumer._adapt(1, slices.SLICE_S / 8, is_read=True)
+    assert consumer._slice_max == 100
+    consumer._adapt(1, slices.SLICE_S * 2, is_read=True)
+    assert consumer._slice_max == 1, "one that took too long does"
+
+
 def test_a_slice_is_longer_while_nobody_reads() -> None:
     consumer = _consumer(Books(), [One(1, 0)])
     consumer._slice_max = 100
