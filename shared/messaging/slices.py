@@ -213,7 +213,6 @@ class SliceConsumer(Consumer):
                 await self._pause(error)
                 raise
             self._lag.settle()
-            self._lag.show(self._assigned_client())
 
     def _is_read(self) -> bool:
         """Whether somebody read the service's state of late."""

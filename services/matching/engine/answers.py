@@ -122,8 +122,9 @@ class Answers:
         arrays, row = self.arrays, self.arrays.post(key_of(post_id, POST))
         slots, scores, parts = self._slots, self._scores, self._parts
         if limit > arrays.sizes.tops:
-            slots, scores = np.zeros(arrays.seekers, np.int64), np.zeros(arrays.seekers, np.int64)
-            parts = np.zeros((min(limit, arrays.seekers), len(Parts._fields)), np.int64)
+            limit = min(limit, arrays.seekers)
+            slots, scores = np.zeros(2 * limit, np.int64), np.zeros(2 * limit, np.int64)
+            parts = np.zeros((limit, len(Parts._fields)), np.int64)
             count = places.read_all(arrays.city, row, slots, scores, parts)
         else:
             count = places.read_top(arrays.city, row, slots, scores, parts[:limit])
@@ -182,7 +183,13 @@ class Answers:
         """Posts marked urgent that take someone now, in no order."""
         posts, rows = self.arrays.city.posts, self.arrays.posts
         found = np.flatnonzero((posts.where[:rows] >= 0) & (posts.own[:rows] & URGENT != 0))
-        return [id_of(POST, posts.key[row]) for row in found]
+        return self._post_ids_at(found)
+
+    def _post_ids_at(self, rows: I64) -> list[str]:
+        """Ids of posts, kept as texts: of those that changed or are urgent they are wanted all the time."""
+        ids = self._post_ids
+        ids += [id_of(POST, key) for key in self.arrays.city.posts.key[len(ids) : self.arrays.posts].tolist()]
+        return [ids[row] for row in rows.tolist()]
 
     @property
     def counts(self) -> tuple[int, int]:

@@ -145,9 +145,7 @@ class Shard(Answers):
         changed = posts.changed
         rows = np.flatnonzero(changed[: self.arrays.posts])
         changed[rows] = 0
-        ids = self._post_ids
-        ids += [id_of(POST, key) for key in posts.key[len(ids) : self.arrays.posts].tolist()]
-        return [ids[row] for row in rows.tolist()]
+        return self._post_ids_at(rows)
 
     # --- what was known already ---
 

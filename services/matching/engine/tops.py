@@ -37,27 +37,33 @@ def stands(lists: Lists, row: Int, slot: Int, score: Int, at: I64, key: U64) -> 
 
 
 @compiled
-def _swap(pool: Pool, i: Int, j: Int) -> None:
-    pool.slot[i], pool.slot[j] = pool.slot[j], pool.slot[i]
-    pool.score[i], pool.score[j] = pool.score[j], pool.score[i]
+def _swap(slots: I32 | I64, scores: I64, i: Int, j: Int) -> None:
+    slots[i], slots[j] = slots[j], slots[i]
+    scores[i], scores[j] = scores[j], scores[i]
+
+
+@compiled
+def select(slots: I32 | I64, scores: I64, count: Int, kept: Int, at: I64, key: U64) -> None:
+    """Bring the best `kept` of more entries to the front, the last of them at its end, the others in no order."""
+    low, high = 0, count - 1
+    while low < high:
+        _swap(slots, scores, (low + high) // 2, high)
+        place = low
+        for i in range(low, high):
+            if before(scores[i], slots[i], scores[high], slots[high], at, key):
+                _swap(slots, scores, i, place)
+                place += 1
+        _swap(slots, scores, place, high)
+        if place >= kept - 1:
+            high = place - 1
+        if place <= kept - 1:
+            low = place + 1
 
 
 @compiled
 def cut(pool: Pool, kept: Int, at: I64, key: U64) -> None:
     """Leave only the best `kept` of a pool that holds more, the last of them at its end."""
-    low, high = 0, pool.used[0] - 1
-    while low < high:
-        _swap(pool, (low + high) // 2, high)
-        place = low
-        for i in range(low, high):
-            if before(pool.score[i], pool.slot[i], pool.score[high], pool.slot[high], at, key):
-                _swap(pool, i, place)
-                place += 1
-        _swap(pool, place, high)
-        if place >= kept - 1:
-            high = place - 1
-        if place <= kept - 1:
-            low = place + 1
+    select(pool.slot, pool.score, pool.used[0], kept, at, key)
     pool.used[0] = kept
 
 

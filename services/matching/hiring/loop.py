@@ -46,7 +46,8 @@ ASKS_MAX = 20
 
 AGAIN_AFTER = timedelta(seconds=30)
 """A hiring that found nobody is tried again after this long even if its ranking is as it was: somebody may have refused
-another offer for the same hours meanwhile."""
+another offer for the same hours meanwhile. Before, only the first places of a ranking that has changed are looked at:
+in a busy city it changes with every tick, and to go down further takes milliseconds."""
 
 _log = logger(__name__)
 
@@ -301,9 +302,11 @@ class Hirings:
         return now >= again_at or top != _top(board, post_id)
 
     async def _look(self, post_id: str, board: Board, now: datetime) -> None:
+        _, again_at = self._nobody.get(post_id, ((), now))
+        is_deep = now >= again_at
         try:
             looked = await self._offers.transaction(
-                lambda book: offering.look(book, post_id, board=board, now=now, new_id=self._new_id)
+                lambda book: offering.look(book, post_id, board=board, now=now, new_id=self._new_id, is_deep=is_deep)
             )
         except LostRaceError:
             self._woken.setdefault(post_id)
@@ -319,7 +322,7 @@ class Hirings:
         if found.ends:
             self._started.discard(post_id)
         elif len(fresh) < found.room:
-            self._nobody[post_id] = (_top(board, post_id), now + AGAIN_AFTER)
+            self._nobody[post_id] = (_top(board, post_id), now + AGAIN_AFTER if is_deep else again_at)
 
     async def _start(self, book: OfferBook, post_id: str, city: str, now: datetime) -> Hiring:
         terms = self.terms

@@ -19,8 +19,8 @@ PAGE = 50
 """Places of the ranking that are looked at first: those that the rankings keep ready."""
 
 PLACES_MAX = 500
-"""Places that one look goes down to, all at once, since it costs a look at every seeker of the city. A hiring that
-nobody of them can take waits until the ranking changes."""
+"""Places that one look goes down to, all at once, since it costs a look at the whole city. A hiring that nobody of them
+can take waits until the ranking changes."""
 
 
 async def start(
@@ -60,9 +60,12 @@ async def cancel(book: OfferBook, post_id: str, now: datetime) -> tuple[Hiring, 
 
 
 async def look(
-    book: OfferBook, post_id: str, *, board: Board, now: datetime, new_id: NewId
+    book: OfferBook, post_id: str, *, board: Board, now: datetime, new_id: NewId, is_deep: bool = True
 ) -> tuple[Plan, OfferChanges] | None:
     """Bring a hiring up to date: end offers that are over, make new ones, or find that there is nothing to do.
+
+    Args:
+        is_deep: where nobody of the first `PAGE` places can be asked, go down to `PLACES_MAX`.
 
     Returns:
         What was found and what was written; `None` when the hiring is not open, or its city has gone to another
@@ -83,7 +86,9 @@ async def look(
     if found.room and opening is not None:
         asked = {*await book.asked(hiring), *(offer.seeker_id for offer in unsettled)}
         hands = {becomes.seeker_id: (was, becomes) for was, becomes in changes.hands}
-        fresh = await _Wave(book, board, hiring, opening, asked, hands, now, new_id).make(found.room)
+        fresh = await _Wave(book, board, hiring, opening, asked, hands, now, new_id).make(
+            found.room, PLACES_MAX if is_deep else PAGE
+        )
         changes.hands = list(hands.values())
         changes.offers += [(None, offer) for offer in fresh]
         changes.events += [made(offer) for offer in fresh]
@@ -123,12 +128,12 @@ class _Wave:
     now: datetime
     new_id: NewId
 
-    async def make(self, room: int) -> list[Offer]:
+    async def make(self, room: int, places_max: int) -> list[Offer]:
         """Offer up to `room` seats to the best who are not asked yet and whose hands are free at the hours."""
         room = min(room, OFFERED_MAX - len(self.asked))
         offers: list[Offer] = []
-        for first, last in ((0, PAGE), (PAGE, PLACES_MAX)):
-            if len(offers) >= room:
+        for first, last in ((0, PAGE), (PAGE, places_max)):
+            if len(offers) >= room or first == last:
                 break
             page = self.board.ranking(self.hiring.post_id, last)[first:]
             places = [(rank, place.seeker_id) for rank, place in enumerate(page, first + 1)]

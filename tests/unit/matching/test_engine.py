@@ -79,8 +79,9 @@ def _rankings(engine: Engine, programme: Programme, shown: int) -> Rankings:
 
 
 def _assert_equal(engine: Engine, programme: Programme, at: datetime, shown: int) -> None:
-    rankings, lists, verdicts = _defined(programme, at, shown)
-    assert _rankings(engine, programme, shown) == rankings
+    rankings, lists, verdicts = _defined(programme, at, 2 * shown)
+    assert _rankings(engine, programme, shown) == {id_: places[:shown] for id_, places in rankings.items()}
+    assert _rankings(engine, programme, 2 * shown) == rankings, "beyond the places that are kept"
     listed = SHORT.bests if shown == SHOWN else BEST_POSTS
     for seeker_id, expected in lists.items():
         assert [tuple(r) for r in engine.best_posts(seeker_id)] == expected[:listed]
