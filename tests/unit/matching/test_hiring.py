@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import date, timedelta
 
 import pytest
 
-from services.matching.domain import Employer, Fact, RankedSeeker
+from services.matching.domain import Employer, Fact
 from services.matching.domain.hiring import LIVE_MAX
 from services.matching.domain.offers import ANSWER_WITHIN, HOLDS_MAX, Offer, Terms
 from services.matching.errors import (
@@ -24,7 +23,7 @@ from shared.contracts.registry import ShiftCompleted
 from shared.kernel.ids import new_id
 from shared.kernel.week import mask_of
 from tests.unit.matching.cities import NOW, YANTAI, post
-from tests.unit.matching.hiring_world import SlowBoard, Town
+from tests.unit.matching.hiring_world import Town
 from tests.unit.matching.wire import AT, id_of, shift_completed
 
 MORNINGS = mask_of([(day, "08:30", "11:30") for day in range(1, 6)])
@@ -155,35 +154,6 @@ async def test_the_ranking_is_gone_down_beyond_its_kept_places(town: Town) -> No
     for _ in range(4):
         await town.tick()
     assert sorted(seekers(town.live())) == list(range(1, 113))
-
-
-async def test_a_ranking_is_gone_down_from_time_to_time_and_not_whenever_it_changes(
-    town: Town, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    town.join(1)
-    town.open(1)
-    waits = town.open(2)
-    await town.tick()
-    assert seekers(town.live()) == [1]
-    limits, ranking = set[int](), SlowBoard.ranking
-
-    def noted(board: SlowBoard, post_id: str, limit: int) -> Sequence[RankedSeeker]:
-        limits.add(limit)
-        return ranking(board, post_id, limit)
-
-    monkeypatch.setattr(SlowBoard, "ranking", noted)
-    monkeypatch.setattr(offering, "PAGE", 1)
-    changed = ("somebody else",)
-    _, again_at = town.hirings._nobody[waits]
-    town.hirings._nobody[waits] = (changed, again_at)
-    await town.tick()
-    assert limits == {1}
-    assert town.hirings._nobody[waits][1] == again_at
-    town.hirings._nobody[waits] = (changed, again_at)
-    town.now += AGAIN_AFTER
-    await town.tick()
-    assert limits == {1, offering.PLACES_MAX}
-    assert town.hirings._nobody[waits][1] > again_at
 
 
 async def test_more_offers_than_one_a_seat(town: Town) -> None:

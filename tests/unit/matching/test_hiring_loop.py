@@ -8,16 +8,16 @@ from typing import Any, cast
 
 import pytest
 
-from services.matching.domain import Fact
+from services.matching.domain import Fact, RankedSeeker
 from services.matching.domain.hiring import Hiring, Plan, plan
 from services.matching.engine import Engine
 from services.matching.hiring import loop, offering
 from services.matching.hiring.board import OwnedBoard
-from services.matching.hiring.loop import JUDGED_AT_ONCE
+from services.matching.hiring.loop import AGAIN_AFTER, JUDGED_AT_ONCE
 from services.matching.ports import Board, OfferBook
 from shared.kernel.ids import new_id
 from tests.unit.matching.cities import NOW, YANTAI, post
-from tests.unit.matching.hiring_world import Town
+from tests.unit.matching.hiring_world import SlowBoard, Town
 from tests.unit.matching.wire import id_of
 
 
@@ -98,3 +98,33 @@ def test_a_city_that_was_dropped_is_unknown() -> None:
     assert board.opening(post_id) is not None
     engine.drop(YANTAI)
     assert (board.opening(post_id), list(board.ranking(post_id, 50))) == (None, [])
+
+
+async def test_a_ranking_is_gone_down_from_time_to_time_and_not_whenever_it_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    town = Town()
+    town.join(1)
+    town.open(1)
+    waits = town.open(2)
+    await town.tick()
+    assert [offer.post_id for offer in town.live()] == [id_of("pst", 1)]
+    limits, ranking = set[int](), SlowBoard.ranking
+
+    def noted(board: SlowBoard, post_id: str, limit: int) -> Sequence[RankedSeeker]:
+        limits.add(limit)
+        return ranking(board, post_id, limit)
+
+    monkeypatch.setattr(SlowBoard, "ranking", noted)
+    monkeypatch.setattr(offering, "PAGE", 1)
+    changed = ("somebody else",)
+    _, again_at = town.hirings._nobody[waits]
+    town.hirings._nobody[waits] = (changed, again_at)
+    await town.tick()
+    assert limits == {1}
+    assert town.hirings._nobody[waits][1] == again_at
+    town.hirings._nobody[waits] = (changed, again_at)
+    town.now += AGAIN_AFTER
+    await town.tick()
+    assert limits == {1, offering.PLACES_MAX}
+    assert town.hirings._nobody[waits][1] > again_at
