@@ -25,6 +25,7 @@ from shared.contracts.envelope import Decode, decode
 from shared.kernel.errors import ServiceError
 from shared.messaging.consume import Consumer, Received, Refusal, comes_again, failed, refused, split, traced_of
 from shared.messaging.dead_letters import DeadLetters, Record
+from shared.messaging.pace import Pace
 from shared.messaging.partitions import Offsets, Partitions, Slice
 from shared.runtime import metrics, tracing
 from shared.runtime.logs import logger
@@ -44,15 +45,9 @@ short slices. Three times as long, the fixed cost of a slice is a third."""
 UNREAD_S = 0.25
 """Time without a reader after which nobody is taken to read."""
 
-SLICE_MAX = 512
-"""Most records of a slice, however fast the last ones were: the next ones may each touch a thousand lists."""
-
 STEPS_BETWEEN = 4
 """Steps of the event loop between two slices while somebody reads: as many as a request takes from its first byte to
 its answer, which would otherwise wait for a slice at each of them. While nobody does, one lets the others run."""
-
-SLICE_START = 32
-"""Records of the first slice, before it is known how long one takes."""
 
 RETRY_PAUSE_S = 0.5
 """Pause before the beginning of an assignment is tried again."""
@@ -85,7 +80,7 @@ class SliceConsumer(Consumer):
         self._next: dict[tuple[str, int], int] = {}
         self._committed: dict[tuple[str, int], int] = {}
         self._behind: dict[int, dict[tuple[str, int], int]] = {}
-        self._slice_max = SLICE_START
+        self._pace = Pace()
         self._readers = 0
         self._read_s = -math.inf
         self._placing: asyncio.Task[None] | None = None
@@ -198,12 +193,13 @@ class SliceConsumer(Consumer):
             self._lag.take(left)
             try:
                 while left:
-                    started_s = time.thread_time()
-                    piece, left = left[: self._slice_max], left[self._slice_max :]
-                    await self._apply_slice(piece)
-                    took_s = time.thread_time() - started_s
                     is_read = self._is_read()
-                    self._adapt(len(piece), took_s, is_read)
+                    aim_s = SLICE_S if is_read else UNREAD_SLICE_S
+                    count = self._pace.fitting(left, aim_s)
+                    piece, left = left[:count], left[count:]
+                    started_s = time.thread_time()
+                    await self._apply_slice(piece)
+                    self._pace.learn(piece, time.thread_time() - started_s, aim_s)
                     for _ in range(STEPS_BETWEEN if is_read else 1):
                         await asyncio.sleep(0)
             except Exception as error:
@@ -220,18 +216,6 @@ class SliceConsumer(Consumer):
         if readers != self._readers:
             self._readers, self._read_s = readers, time.monotonic()
         return time.monotonic() - self._read_s < UNREAD_S
-
-    def _adapt(self, size: int, took_s: float, is_read: bool) -> None:
-        """Choose the next slice so that it takes its time; it grows to the double at most.
-
-        A slice of the few records that had come says nothing of a longer one, since most of its time is what any slice
-        costs: after one record, the next slices would hold 6, 12, 24.
-        """
-        aim_s = SLICE_S if is_read else UNREAD_SLICE_S
-        if size < self._slice_max and took_s <= aim_s:
-            return
-        fitting = int(size * aim_s / max(took_s, 1e-6))
-        self._slice_max = max(1, min(fitting, self._slice_max * 2, SLICE_MAX))
 
     async def _apply_slice(self, records: Sequence[Record]) -> None:
         good, bad = split(records, self._decode)

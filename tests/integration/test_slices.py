@@ -21,7 +21,7 @@ from shared.contracts.topics import PARTITIONS, partition_of
 from shared.kernel.clock import system_clock
 from shared.kernel.errors import ServiceError
 from shared.kernel.ids import new_id
-from shared.messaging import slices
+from shared.messaging import pace
 from shared.messaging.bus import Bus
 from shared.messaging.consume import Refusal
 from shared.messaging.events import EventLog
@@ -181,7 +181,7 @@ async def test_dead_letters_and_duplicates_move_the_position_too(fresh_broker: E
 async def test_a_slice_that_failed_comes_again_and_nothing_is_skipped(
     fresh_broker: Engines, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slices, "SLICE_MAX", 4)
+    monkeypatch.setattr(pace, "SLICE_MAX", 4)
     books = Books()
     events = [seeker_registered() for _ in range(40)]
     books.poison = {events[21].seeker_id}
@@ -210,7 +210,7 @@ async def test_others_run_between_the_slices(fresh_broker: Engines, settings: Se
     async with consuming(settings, books):
         await eventually(lambda: len(books.applied) == 1_000, "all are applied")
     running.cancel()
-    assert max(books.sizes) <= slices.SLICE_MAX
+    assert max(books.sizes) <= pace.SLICE_MAX
     between = Counter(turns)
     assert len(between) >= len([size for size in books.sizes if size]), "somebody else ran after each slice"
 

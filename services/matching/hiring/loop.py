@@ -38,8 +38,8 @@ STARTS_MAX = 100
 PAGE_MAX = 500
 """Open hirings that one tick judges: two reads and some ten milliseconds. More are judged in turn."""
 
-JUDGED_AT_ONCE = 16
-"""Hirings that are judged before others may run: about a millisecond, since a reader waits meanwhile."""
+JUDGED_AT_ONCE = 4
+"""Hirings that are judged before others may run: a few milliseconds in a busy city, since a reader waits meanwhile."""
 
 ASKS_MAX = 20
 """Answers of the registry that one tick goes after: each is a request of some ten milliseconds."""

@@ -11,7 +11,7 @@ from faststream.kafka import KafkaBroker
 
 from shared.contracts.envelope import Envelope, encode
 from shared.kernel.ids import new_id
-from shared.messaging import slices
+from shared.messaging import pace, slices
 from shared.messaging.dead_letters import Record, Rejected
 from shared.messaging.partitions import Offsets, Refuse, Slice
 from shared.runtime.settings import Settings
@@ -72,8 +72,7 @@ def _consumer(books: Books, records: Sequence[One]) -> slices.SliceConsumer:
 
 
 async def test_a_request_gets_through_between_two_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slices, "SLICE_MAX", 4)
-    monkeypatch.setattr(slices, "SLICE_START", 4)
+    monkeypatch.setattr(pace, "SLICE_MAX", 4)
     books, given = Books(), [One(number, number) for number in range(12)]
     books.read = 1
     consumer = _consumer(books, given)
@@ -84,47 +83,18 @@ async def test_a_request_gets_through_between_two_slices(monkeypatch: pytest.Mon
     assert books.answered == [1, 2, 3], "each before the next slice"
 
 
-@pytest.mark.parametrize(
-    ("size", "took_s", "following"),
-    [(100, slices.SLICE_S, 100), (100, slices.SLICE_S * 10, 10), (100, 0.0, 200), (1, 9.0, 1)],
-)
-def test_the_next_slice_takes_its_time(size: int, took_s: float, following: int) -> None:
-    consumer = _consumer(Books(), [One(1, 0)])
-    consumer._slice_max = size
-    consumer._adapt(size, took_s, is_read=True)
-    assert consumer._slice_max == min(following, slices.SLICE_MAX)
-
-
-def test_the_few_records_that_had_come_say_nothing_of_a_longer_slice() -> None:
-    consumer = _consumer(Books(), [One(1, 0)])
-    consumer._slice_max = 100
-    consumer._adapt(1, slices.SLICE_S / 8, is_read=True)
-    assert consumer._slice_max == 100
-    consumer._adapt(1, slices.SLICE_S * 2, is_read=True)
-    assert consumer._slice_max == 1, "one that took too long does"
-
-
-def test_a_slice_is_longer_while_nobody_reads() -> None:
-    consumer = _consumer(Books(), [One(1, 0)])
-    consumer._slice_max = 100
-    consumer._adapt(100, slices.SLICE_S, is_read=False)
-    assert consumer._slice_max == 200, "the double at most"
-    consumer._adapt(200, slices.UNREAD_SLICE_S, is_read=True)
-    assert consumer._slice_max == int(200 * slices.SLICE_S / slices.UNREAD_SLICE_S)
-
-
 async def test_a_reader_makes_slices_short_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = 0.0
     monkeypatch.setattr(slices, "time", SimpleNamespace(thread_time=lambda: 0.0, monotonic=lambda: now_s))
-    books, aims = Books(), list[bool]()
+    books, aims = Books(), list[float]()
     record = One(1, 0)
     consumer = _consumer(books, [record])
-    monkeypatch.setattr(consumer, "_adapt", lambda size, took_s, is_read: aims.append(is_read))
+    monkeypatch.setattr(consumer._pace, "learn", lambda _records, _took_s, aim_s: aims.append(aim_s))
     for count, at_s in ((0, 0.0), (1, 1.0), (1, 1.0 + slices.UNREAD_S / 2), (1, 1.0 + slices.UNREAD_S)):
         books.read, now_s = count, at_s
         await consumer.handle([record])
     await asyncio.gather(*books.requests)
-    assert aims == [False, True, True, False]
+    assert aims == [slices.UNREAD_SLICE_S, slices.SLICE_S, slices.SLICE_S, slices.UNREAD_SLICE_S]
 
 
 async def test_an_assignment_whose_begin_cancels_itself_ends_the_watch() -> None:
