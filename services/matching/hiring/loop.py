@@ -36,7 +36,11 @@ STARTS_MAX = 100
 """Urgent posts whose hiring one tick starts; the rest follows with the next."""
 
 PAGE_MAX = 500
-"""Open hirings that one tick judges: two reads and some ten milliseconds. More are judged in turn."""
+"""Open hirings that one tick reads and judges. More are judged in turn."""
+
+JUDGING_MAX_S = 0.05
+"""Time that one tick judges for, a tenth of the pause between two: of a hiring that waits, the first places of its
+ranking are made anew. What is left comes with the next tick, so that the thousands of a large city take no more."""
 
 JUDGED_AT_ONCE = 4
 """Hirings that are judged before others may run: a few milliseconds in a busy city, since a reader waits meanwhile."""
@@ -260,8 +264,9 @@ class Hirings:
         due = dict.fromkeys(self._take_woken())
         due |= dict.fromkeys(await self._offers.posts_with_expired(now, LOOKS_MAX))
         page = await self._offers.open_hirings(self._after, PAGE_MAX)
-        self._after = page[-1].post_id if len(page) == PAGE_MAX else ""
-        due |= dict.fromkeys(await self._with_work(page, board, now))
+        found, left_off = await self._with_work(page, board, now)
+        self._after = left_off or (page[-1].post_id if len(page) == PAGE_MAX else "")
+        due |= dict.fromkeys(found)
         here = [post_id for post_id in due if board.city_of("post", post_id) is not None]
         for post_id in here[LOOKS_MAX:]:
             self._woken.setdefault(post_id)
@@ -274,16 +279,16 @@ class Hirings:
             del self._woken[post_id]
         return taken
 
-    async def _with_work(self, page: Sequence[Hiring], board: Board, now: datetime) -> Iterable[str]:
-        """Hirings of a page at which a look would change something."""
+    async def _with_work(self, page: Sequence[Hiring], board: Board, now: datetime) -> tuple[Iterable[str], str | None]:
+        """Hirings of a page at which a look would change something, and the last one judged if there was no time for
+        all."""
         here = {hiring.post_id: hiring for hiring in page if board.city_of("post", hiring.post_id) is not None}
         unsettled: dict[str, list[Offer]] = {post_id: [] for post_id in here}
         for offer in await self._offers.unsettled_of(here) if here else ():
             unsettled[offer.post_id].append(offer)
-        found = []
+        found, spent_s = [], 0.0
         for number, (post_id, hiring) in enumerate(here.items(), 1):
-            if number % JUDGED_AT_ONCE == 0:
-                await asyncio.sleep(0)
+            started_s = time.perf_counter()
             judged = plan(
                 hiring,
                 board.opening(post_id),
@@ -294,7 +299,12 @@ class Hirings:
             )
             if judged.over or judged.ends or judged.seen or (judged.room and self._may_find(post_id, board, now)):
                 found.append(post_id)
-        return found
+            spent_s += time.perf_counter() - started_s
+            if spent_s > JUDGING_MAX_S and number < len(here):
+                return found, post_id
+            if number % JUDGED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return found, None
 
     def _may_find(self, post_id: str, board: Board, now: datetime) -> bool:
         """Whether there may be somebody to offer a seat to, since the last look that found nobody."""

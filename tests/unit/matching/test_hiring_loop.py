@@ -128,3 +128,22 @@ async def test_a_ranking_is_gone_down_from_time_to_time_and_not_whenever_it_chan
     await town.tick()
     assert limits == {1, offering.PLACES_MAX}
     assert town.hirings._nobody[waits][1] > again_at
+
+
+async def test_hirings_that_a_tick_has_no_time_to_judge_come_with_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    town, count = Town(), 5
+    for number in range(1, count + 1):
+        town.open(number)
+    await town.tick()
+    judged: list[str] = []
+
+    def noted(hiring: Hiring, *given: Any) -> Plan:
+        judged.append(hiring.post_id)
+        return plan(hiring, *given)
+
+    monkeypatch.setattr(loop, "plan", noted)
+    monkeypatch.setattr(loop, "JUDGING_MAX_S", -1.0)
+    for _ in range(2 * count):
+        await town.tick()
+    posts = [id_of("pst", number) for number in range(1, count + 1)]
+    assert judged == posts * 2, "one in each tick, and all in turn"
