@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from typing import IO, NamedTuple
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from rich.console import Console
 from rich.table import Table
 
@@ -30,7 +30,7 @@ from shared.contracts.fast import decode
 from shared.contracts.registry import ShiftCompleted
 from shared.contracts.topics import PARTITIONS, partition_of
 from shared.messaging.connection import Connection
-from shared.messaging.reading import read_to_end
+from shared.messaging.reading import consumed_by, read_to_end
 from shared.runtime.mongo import Mongo
 from shared.runtime.settings import Settings
 
@@ -200,7 +200,7 @@ class Topic:
 
     async def read(self, tell: Tell) -> None:
         """Read it to what is its end now."""
-        self._consumed = await self._positions()
+        self._consumed = await consumed_by(self._broker, self._group, self._next)
         async for row in self._messages(self._next):
             self._file.add(row)
             self.cities.add(row[0])
@@ -225,16 +225,6 @@ class Topic:
             if self._ahead[0] == city:
                 yield self._ahead
             self._ahead = next(self._rows, None)
-
-    async def _positions(self) -> dict[TopicPartition, int]:
-        """How far revenue has consumed; nothing of a partition if it never did."""
-        consumer = AIOKafkaConsumer(**self._broker.arguments(), group_id=self._group, enable_auto_commit=False)
-        await consumer.start()
-        try:
-            consumer.assign(list(self._next))
-            return {place: await consumer.committed(place) or 0 for place in self._next}
-        finally:
-            await consumer.stop()
 
     async def _messages(self, places: dict[TopicPartition, int], *, keep: bool = True) -> AsyncIterator[Row]:
         async for record in read_to_end(self._broker, dict(places)):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import httpx
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from pymongo import MongoClient
 
 from deploy.local.fleet import SERVICES
@@ -25,6 +25,7 @@ from services.training.handlers import CONSUMED as TRAINING_CONSUMES
 from shared.contracts.envelope import decode
 from shared.contracts.position import Position
 from shared.contracts.topics import PARTITIONS
+from shared.messaging.reading import consumed_by
 from shared.runtime.settings import Settings
 
 PREFIX: Final = str(Settings.model_fields["db_prefix"].default)
@@ -104,19 +105,11 @@ def _event_ids(mongo: str) -> set[str]:
 
 async def _all_consumed(world: World, recorder: Recorder) -> bool:
     for service, topics in CONSUMERS.items():
-        consumer = AIOKafkaConsumer(
-            **broker_of(world.urls.kafka).arguments(), group_id=f"{PREFIX}.{service}", enable_auto_commit=False
-        )
-        await consumer.start()
-        try:
-            parts = [TopicPartition(topic, number) for topic in topics for number in range(PARTITIONS)]
-            consumer.assign(parts)
-            for part in parts:
-                end = recorder.ends.get((part.topic, part.partition), 0)
-                if end and (await consumer.committed(part) or 0) < end:
-                    return False
-        finally:
-            await consumer.stop()
+        places = {TopicPartition(topic, number) for topic in topics for number in range(PARTITIONS)}
+        ends = {place: end for place in places if (end := recorder.ends.get((place.topic, place.partition), 0))}
+        consumed = await consumed_by(broker_of(world.urls.kafka), f"{PREFIX}.{service}", ends)
+        if any(consumed[place] < end for place, end in ends.items()):
+            return False
     return True
 
 

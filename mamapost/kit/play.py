@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
@@ -14,6 +14,7 @@ from deploy.local.errors import LocalRunError
 from mamapost.kit.stream import TOPICS, Line
 from shared.contracts.topics import PARTITIONS
 from shared.messaging.connection import Connection
+from shared.messaging.reading import hold_messages
 
 REQUEST_TIMEOUT_MS = 10_000
 """A broker that takes longer is not there."""
@@ -37,7 +38,8 @@ async def play(broker: Connection, stream: Sequence[Line], prefix: str) -> None:
     """
     names = [prefix + topic for topic in TOPICS]
     await _ensure(broker, names)
-    if await _hold_messages(broker, names):
+    places = [TopicPartition(name, partition) for name in names for partition in range(PARTITIONS)]
+    if await hold_messages(broker, places, REQUEST_TIMEOUT_MS):
         raise TopicsInUse(f"{', '.join(names)}: expected empty topics; give another --prefix")
     producer = AIOKafkaProducer(acks="all", request_timeout_ms=REQUEST_TIMEOUT_MS, **broker.arguments())
     await producer.start()
@@ -78,15 +80,3 @@ async def _ensure(broker: Connection, names: Sequence[str]) -> None:
                 )
     finally:
         await admin.close()
-
-
-async def _hold_messages(broker: Connection, names: Sequence[str]) -> bool:
-    consumer = AIOKafkaConsumer(request_timeout_ms=REQUEST_TIMEOUT_MS, **broker.arguments())
-    await consumer.start()
-    try:
-        ends = await consumer.end_offsets(
-            [TopicPartition(name, partition) for name in names for partition in range(PARTITIONS)]
-        )
-    finally:
-        await consumer.stop()
-    return any(ends.values())

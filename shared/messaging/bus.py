@@ -13,7 +13,7 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, UnknownError
 from faststream.kafka import KafkaBroker
@@ -28,7 +28,7 @@ from shared.messaging.consume import Apply, Consumer
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.events import EventLog
 from shared.messaging.partitions import Partitions
-from shared.messaging.reading import read_to_end
+from shared.messaging.reading import hold_messages, read_to_end
 from shared.messaging.relay import Relay, own_topics
 from shared.messaging.slices import SliceConsumer
 from shared.messaging.topics import ensure_topics, strays
@@ -310,15 +310,8 @@ class Bus:
         Args:
             partitions: how many each topic has.
         """
-        reader = AIOKafkaConsumer(**self._connection.arguments(), request_timeout_ms=REQUEST_TIMEOUT_MS)
-        await reader.start()
-        try:
-            ends = await reader.end_offsets(
-                [TopicPartition(topic, number) for topic, count in partitions.items() for number in range(count)]
-            )
-        finally:
-            await reader.stop()
-        return not any(ends.values())
+        places = [TopicPartition(topic, number) for topic, count in partitions.items() for number in range(count)]
+        return not await hold_messages(self._connection, places, REQUEST_TIMEOUT_MS)
 
 
 async def _cluster_id(admin: AIOKafkaAdminClient) -> str:

@@ -1,8 +1,11 @@
-"""Topics read once, from some place to their end; consumers that go on reading are in `consume.py` and `slices.py`."""
+"""Topics looked at once: what they hold, from some place to their end, and how far a group has consumed them.
+
+Consumers that go on reading are in `consume.py` and `slices.py`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaTimeoutError
@@ -68,6 +71,33 @@ async def read_to_end(
                 raise KafkaTimeoutError(f"nothing comes of {short[0]}, though the broker told of more")
     finally:
         await stop_reading(consumer)
+
+
+async def hold_messages(
+    broker: Connection, places: Iterable[TopicPartition], request_timeout_ms: int = REQUEST_TIMEOUT_MS
+) -> bool:
+    """Whether any of these partitions has taken a message. Raises `KafkaError`."""
+    consumer = AIOKafkaConsumer(**broker.arguments(), request_timeout_ms=request_timeout_ms)
+    await consumer.start()
+    try:
+        return any((await consumer.end_offsets(list(places))).values())
+    finally:
+        await consumer.stop()
+
+
+async def consumed_by(
+    broker: Connection, group_id: str, places: Collection[TopicPartition]
+) -> dict[TopicPartition, int]:
+    """How far a group has consumed: the next offset of each of these partitions. Raises `KafkaError`."""
+    if not places:
+        return {}
+    consumer = AIOKafkaConsumer(**broker.arguments(), group_id=group_id, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        consumer.assign(list(places))
+        return {place: await consumer.committed(place) or 0 for place in places}
+    finally:
+        await consumer.stop()
 
 
 async def stop_reading(consumer: AIOKafkaConsumer) -> None:

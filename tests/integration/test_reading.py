@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaTimeoutError
 
 from deploy.local.engines import Engines
 from shared.messaging.connection import Connection
-from shared.messaging.reading import read_to_end
+from shared.messaging.reading import consumed_by, hold_messages, read_to_end
 from shared.runtime.mongo import Mongo
 from shared.runtime.settings import Settings
 from tests.events import seeker_registered
@@ -70,6 +70,29 @@ async def test_a_broker_that_stops_giving_is_told(
             await anext(records)
     finally:
         fresh_broker.resume_broker()
+    assert open_clients() == []
+
+
+async def test_what_partitions_hold_and_how_far_a_group_is(fresh_broker: Engines, settings: Settings) -> None:
+    await create_topics(settings)
+    broker, group = Connection(settings), f"{settings.db_prefix}.somebody"
+    first, second = TopicPartition(TOPIC, 0), TopicPartition(TOPIC, 1)
+    assert not await hold_messages(broker, [first, second])
+    producer = AIOKafkaProducer(**broker.arguments())
+    await producer.start()
+    for _ in range(3):
+        await producer.send_and_wait(TOPIC, b"{}", partition=1)
+    await producer.stop()
+    assert await hold_messages(broker, [first, second])
+    assert not await hold_messages(broker, [first])
+    assert await consumed_by(broker, group, [first, second]) == {first: 0, second: 0}
+    consumer = AIOKafkaConsumer(**broker.arguments(), group_id=group, enable_auto_commit=False)
+    await consumer.start()
+    consumer.assign([second])
+    await consumer.commit({second: 2})
+    await consumer.stop()
+    assert await consumed_by(broker, group, [first, second]) == {first: 0, second: 2}
+    assert await consumed_by(broker, group, []) == {}
     assert open_clients() == []
 
 

@@ -18,9 +18,9 @@ from shared.runtime.logs import logger
 LOST_MAX = 3
 """Lost brokers that a state is carried over; each adds a position to every answer."""
 
-COLLECT_AFTER = 50_000
-"""Objects after which Python looks for cycles: above what a batch of 500 events makes, and a search of so many takes no
-longer than a slice."""
+COLLECT_AFTER = 30_000
+"""Objects after which Python looks for cycles: above what a batch of 500 events makes. Of so many a search takes some
+ten milliseconds."""
 
 _log = logger(__name__)
 
