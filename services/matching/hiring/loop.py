@@ -49,9 +49,9 @@ ASKS_MAX = 20
 """Answers of the registry that one tick goes after: each is a request of some ten milliseconds."""
 
 AGAIN_AFTER = timedelta(seconds=30)
-"""A hiring that found nobody is tried again after this long even if its ranking is as it was: somebody may have refused
-another offer for the same hours meanwhile. Before, only the first places of a ranking that has changed are looked at:
-in a busy city it changes with every tick, and to go down further takes milliseconds."""
+"""A hiring that found nobody is tried again after this long even if nobody came into its ranking: somebody may have
+refused another offer for the same hours meanwhile. Before, only the first places are looked at, and only when somebody
+is there who was not: in a busy city scores change with every tick, and to go down further takes milliseconds."""
 
 _log = logger(__name__)
 
@@ -94,7 +94,7 @@ class Hirings:
         self._interval_s = interval_ms / 1000
         self._woken: dict[str, None] = {}
         self._started: set[str] = set()
-        self._nobody: dict[str, tuple[tuple[str, ...], datetime]] = {}
+        self._nobody: dict[str, tuple[frozenset[str], datetime]] = {}
         self._after = ""
         self._due = asyncio.Event()
         self._stopped = asyncio.Event()
@@ -308,11 +308,11 @@ class Hirings:
 
     def _may_find(self, post_id: str, board: Board, now: datetime) -> bool:
         """Whether there may be somebody to offer a seat to, since the last look that found nobody."""
-        top, again_at = self._nobody.get(post_id, ((), now))
-        return now >= again_at or top != _top(board, post_id)
+        seen, again_at = self._nobody.get(post_id, (frozenset(), now))
+        return now >= again_at or not _top(board, post_id) <= seen
 
     async def _look(self, post_id: str, board: Board, now: datetime) -> None:
-        _, again_at = self._nobody.get(post_id, ((), now))
+        seen, again_at = self._nobody.get(post_id, (frozenset(), now))
         is_deep = now >= again_at
         try:
             looked = await self._offers.transaction(
@@ -332,7 +332,8 @@ class Hirings:
         if found.ends:
             self._started.discard(post_id)
         elif len(fresh) < found.room:
-            self._nobody[post_id] = (_top(board, post_id), now + AGAIN_AFTER if is_deep else again_at)
+            top = _top(board, post_id)
+            self._nobody[post_id] = (top, now + AGAIN_AFTER) if is_deep else (seen | top, again_at)
 
     async def _start(self, book: OfferBook, post_id: str, city: str, now: datetime) -> Hiring:
         terms = self.terms
@@ -347,5 +348,5 @@ class Hirings:
         )
 
 
-def _top(board: Board, post_id: str) -> tuple[str, ...]:
-    return tuple(place.seeker_id for place in board.ranking(post_id, offering.PAGE))
+def _top(board: Board, post_id: str) -> frozenset[str]:
+    return frozenset(place.seeker_id for place in board.ranking(post_id, offering.PAGE))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
@@ -16,7 +17,7 @@ from services.matching.hiring.board import OwnedBoard
 from services.matching.hiring.loop import AGAIN_AFTER, JUDGED_AT_ONCE
 from services.matching.ports import Board, OfferBook
 from shared.kernel.ids import new_id
-from tests.unit.matching.cities import NOW, YANTAI, post
+from tests.unit.matching.cities import NOW, YANTAI, post, seeker
 from tests.unit.matching.hiring_world import SlowBoard, Town
 from tests.unit.matching.wire import id_of
 
@@ -117,17 +118,43 @@ async def test_a_ranking_is_gone_down_from_time_to_time_and_not_whenever_it_chan
 
     monkeypatch.setattr(SlowBoard, "ranking", noted)
     monkeypatch.setattr(offering, "PAGE", 1)
-    changed = ("somebody else",)
-    _, again_at = town.hirings._nobody[waits]
-    town.hirings._nobody[waits] = (changed, again_at)
+    others = frozenset({"somebody else"})
+    seen, again_at = town.hirings._nobody[waits]
+    assert seen == {id_of("skr", 1)}
+    town.hirings._nobody[waits] = (others, again_at)
     await town.tick()
     assert limits == {1}
-    assert town.hirings._nobody[waits][1] == again_at
-    town.hirings._nobody[waits] = (changed, again_at)
+    assert town.hirings._nobody[waits] == (seen | others, again_at)
     town.now += AGAIN_AFTER
     await town.tick()
     assert limits == {1, offering.PLACES_MAX}
     assert town.hirings._nobody[waits][1] > again_at
+
+
+async def test_who_was_seen_in_vain_starts_no_look_by_another_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    town = Town()
+    town.join(1, 2)
+    town.open(1)
+    town.open(2)
+    waits = town.open(3)
+    await town.tick()
+    looks: list[str] = []
+    look = offering.look
+
+    async def noted(book: OfferBook, post_id: str, **given: Any) -> Any:
+        looks.append(post_id)
+        return await look(book, post_id, **given)
+
+    monkeypatch.setattr(offering, "look", noted)
+    before = town.board(town.now).ranking(waits, 9)
+    town.learn(Fact("seeker", id_of("skr", 2), 2, YANTAI, seeker(registered_at=NOW - timedelta(weeks=40))))
+    await town.tick()
+    after = town.board(town.now).ranking(waits, 9)
+    assert [place.seeker_id for place in after] == [place.seeker_id for place in reversed(before)]
+    assert waits not in looks
+    town.join(3)
+    await town.tick()
+    assert waits in looks
 
 
 async def test_hirings_that_a_tick_has_no_time_to_judge_come_with_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
