@@ -226,6 +226,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
             if good:
                 await self._apply_all(good)
             self._lag.settle()
+            self._lag.look(self._assigned_client())
 
     async def _apply_all(self, good: list[Received]) -> None:
         try:

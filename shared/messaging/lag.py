@@ -8,6 +8,7 @@ consumer that stands still is seen to fall behind.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,7 +25,7 @@ from shared.runtime.logs import logger
 from shared.runtime.supervised import Abandoned, came_to_its_end
 
 SHOW_S = 1.0
-"""Pause between looks: below any pause between scrapes. One after each batch took a hundredth of a busy processor."""
+"""Pause between looks: below any pause between scrapes. One after every batch took a hundredth of a busy processor."""
 
 ASK_S = 5.0
 """Age of an end from which on the broker is asked for it, and the pause between such questions: a third of the usual
@@ -51,6 +52,8 @@ class Lag:
         self._ends: dict[TopicPartition, int] = {}
         self._stale: list[TopicPartition] = []
         self._is_answered = True
+        self._shown_s = -math.inf
+        self._shown_of: Any | None = None
 
     def attach(self, cluster_id: str) -> None:
         """A connection begins; a broker of another identity has its offsets begin at 0.
@@ -83,6 +86,15 @@ class Lag:
         """All that the client has given has taken effect, or is to be given again."""
         self._at_hand.clear()
 
+    def look(self, client: Any | None) -> None:
+        """A batch came to its end: bring the metric up to date, unless that was done with this client a moment ago.
+
+        Args:
+            client: as in `show`.
+        """
+        if client is not self._shown_of or time.monotonic() - self._shown_s >= SHOW_S:
+            self.show(client)
+
     async def tell(self, broker: Connection, client: Callable[[], Any | None]) -> None:
         """Keep the metric up to date, whether or not anything is consumed, until cancelled.
 
@@ -103,14 +115,15 @@ class Lag:
         Args:
             client: aiokafka's consumer; `None` until it was told what it holds.
         """
-        self._stale = list(self._next) if client is None else self._look(client)
+        self._shown_s, self._shown_of = time.monotonic(), client
+        self._stale = list(self._next) if client is None else self._known_of(client)
         lags: Counter[str] = Counter()
         for partition, offset in self._next.items():
             lags[partition.topic] += max(self._ends.get(partition, 0) - offset, 0)
         for topic in self._topics:
             metrics.CONSUMER_LAG.labels(topic).set(lags[topic])
 
-    def _look(self, client: Any) -> list[TopicPartition]:
+    def _known_of(self, client: Any) -> list[TopicPartition]:
         """Note what the client holds and knows; returns the partitions whose ends it has not heard of lately."""
         held: dict[TopicPartition, int] = {}
         stale: list[TopicPartition] = []

@@ -209,6 +209,7 @@ class SliceConsumer(Consumer):
                 await self._pause(error)
                 raise
             self._lag.settle()
+            self._lag.look(self._assigned_client())
 
     def _is_read(self) -> bool:
         """Whether somebody read the service's state of late."""

@@ -14,6 +14,7 @@ from shared.messaging.connection import Connection
 from shared.messaging.reading import consumed_by, hold_messages, read_to_end
 from shared.runtime.mongo import Mongo
 from shared.runtime.settings import Settings
+from tests.conftest import eventually
 from tests.events import seeker_registered
 from tests.integration.test_bus import TOPIC, append, ask_for, create_topics, is_up, read_all, running
 
@@ -29,8 +30,11 @@ async def test_a_message_that_the_broker_gives_to_nobody_keeps_nobody_waiting(
     [stored] = await append(mongo, [seeker_registered()])
     async with running(settings, mongo, "registry", None) as bus:
         await is_up(bus)
-    records = await read_all(settings, TOPIC)
-    assert [dict(record.headers)["ce_id"].decode() for record in records] == [stored.id]
+
+        async def is_given() -> bool:
+            return [dict(record.headers)["ce_id"] for record in await read_all(settings, TOPIC)] == [stored.id.encode()]
+
+        await eventually(is_given, "the topic is made anew, and holds the event")
 
 
 async def send_before_the_topic_is_there(broker: Engines, settings: Settings) -> None:
