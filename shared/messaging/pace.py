@@ -1,7 +1,7 @@
 """How many records of a batch are applied in one piece, so that it takes its time.
 
-A batch holds the records of one topic after those of another, and one of these may cost a hundred times what one of
-those does: a post that opens in a large city moves thousands of lists, a shift a few. So what a record takes is
+A batch holds the records of one topic after those of another, and one of these may cost many times what one of those
+does: a post that opens in a large city moves thousands of lists, a shift a few. So what a record takes is
 learnt for each topic.
 """
 

@@ -27,7 +27,7 @@ def collect_seldom(after: int) -> None:
 
     What is done with goes at once, without any search; only what refers to itself is searched for. Python does so after
     every 700 objects that are more than before, so that a service that takes in batches has each searched several times
-    over while it is in use, and all that it holds besides every few seconds: 35 to 70 ms in which nothing else happens.
+    over while it is in use, and again and again all that it holds besides; nothing else happens meanwhile.
 
     Args:
         after: new objects that stay, after which they are searched: above what the batches at hand make.

@@ -308,11 +308,15 @@ class Hirings:
 
     def _may_find(self, post_id: str, board: Board, now: datetime) -> bool:
         """Whether there may be somebody to offer a seat to, since the last look that found nobody."""
-        seen, again_at = self._nobody.get(post_id, (frozenset(), now))
+        seen, again_at = self._in_vain(post_id, now)
         return now >= again_at or not _top(board, post_id) <= seen
 
+    def _in_vain(self, post_id: str, now: datetime) -> tuple[frozenset[str], datetime]:
+        """Who was seen since the hiring found nobody, and when it goes down its ranking again."""
+        return self._nobody.get(post_id, (frozenset(), now))
+
     async def _look(self, post_id: str, board: Board, now: datetime) -> None:
-        seen, again_at = self._nobody.get(post_id, (frozenset(), now))
+        seen, again_at = self._in_vain(post_id, now)
         is_deep = now >= again_at
         try:
             looked = await self._offers.transaction(

@@ -20,7 +20,7 @@ PAGE = 50
 
 PLACES_MAX = 500
 """Places that one look goes down to, all at once, since it costs a look at the whole city. A hiring that nobody of them
-can take waits until the ranking changes."""
+can take waits until somebody else comes, or for a while (`loop.AGAIN_AFTER`)."""
 
 
 async def start(
@@ -86,9 +86,7 @@ async def look(
     if found.room and opening is not None:
         asked = {*await book.asked(hiring), *(offer.seeker_id for offer in unsettled)}
         hands = {becomes.seeker_id: (was, becomes) for was, becomes in changes.hands}
-        fresh = await _Wave(book, board, hiring, opening, asked, hands, now, new_id).make(
-            found.room, PLACES_MAX if is_deep else PAGE
-        )
+        fresh = await _Wave(book, board, hiring, opening, asked, hands, now, new_id).make(found.room, is_deep)
         changes.hands = list(hands.values())
         changes.offers += [(None, offer) for offer in fresh]
         changes.events += [made(offer) for offer in fresh]
@@ -128,12 +126,12 @@ class _Wave:
     now: datetime
     new_id: NewId
 
-    async def make(self, room: int, places_max: int) -> list[Offer]:
+    async def make(self, room: int, is_deep: bool) -> list[Offer]:
         """Offer up to `room` seats to the best who are not asked yet and whose hands are free at the hours."""
         room = min(room, OFFERED_MAX - len(self.asked))
         offers: list[Offer] = []
-        for first, last in ((0, PAGE), (PAGE, places_max)):
-            if len(offers) >= room or first == last:
+        for first, last in ((0, PAGE), (PAGE, PLACES_MAX)) if is_deep else ((0, PAGE),):
+            if len(offers) >= room:
                 break
             page = self.board.ranking(self.hiring.post_id, last)[first:]
             places = [(rank, place.seeker_id) for rank, place in enumerate(page, first + 1)]

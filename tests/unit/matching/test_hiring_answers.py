@@ -226,14 +226,7 @@ async def test_a_registry_that_is_away_holds_up_nothing_else(town: Town) -> None
 
 
 async def test_a_placement_that_came_too_late_is_given_back(town: Town) -> None:
-    town.join(1, 2)
-    town.open(1)
-    await town.tick()
-    offer = town.live()[0]
-    asked = await town.offers.transaction(
-        lambda book: answering.say_yes(book, offer.id, _terms(offer), "key", town.now)
-    )
-    await town.offers.transaction(lambda book: answering.conclude(book, asked, declined("no-seat-left"), town.now))
+    asked = await _told(town, "no-seat-left", 1, 2)
     late = await town.registry.place(asked)
     await town.offers.transaction(lambda book: answering.conclude(book, asked, late, town.now))
     await town.tick()
@@ -243,18 +236,23 @@ async def test_a_placement_that_came_too_late_is_given_back(town: Town) -> None:
     assert seekers(town.live()) == [2]
 
 
-async def _handed_back(town: Town) -> Offer:
-    """An offer as the registry was asked, whose answer was given up; who asked again was told that her terms do not
-    suit."""
-    town.join(1)
+async def _told(town: Town, code: str, *numbers: int) -> Offer:
+    """The first seeker's offer as the registry was asked, whose answer was given up; who asked again was declined."""
+    town.join(*numbers)
     town.open(1)
     await town.tick()
     offer = town.live()[0]
     asked = await town.offers.transaction(
         lambda book: answering.say_yes(book, offer.id, _terms(offer), "key", town.now)
     )
-    await town.offers.transaction(lambda book: answering.conclude(book, asked, declined("child-care-full"), town.now))
-    assert [o.id for o in town.live()] == [offer.id]
+    await town.offers.transaction(lambda book: answering.conclude(book, asked, declined(code), town.now))
+    return asked
+
+
+async def _handed_back(town: Town) -> Offer:
+    """As `_told`, for a reason that hands the offer back: her terms do not suit."""
+    asked = await _told(town, "child-care-full", 1)
+    assert [o.id for o in town.live()] == [asked.id]
     return asked
 
 
