@@ -5,33 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from services.matching.domain.policy import PART_MAX
-from services.matching.engine.bits import compiled, lowest, not_negative
-from services.matching.engine.bounds import (
-    F0,
-    F1,
-    LOW_WORD,
-    NOBODY,
-    bound_seekers,
-    is_near,
-    least_of,
-    per_desire_of,
-    rest_of,
-)
+from services.matching.engine.bits import compiled, lowest
+from services.matching.engine.bounds import F0, F1, NOBODY, least_of
 from services.matching.engine.layout import I64, SLOT, STEADY, WEEK, City, Int
-from services.matching.engine.pair import (
-    DISTANCE,
-    KIND_SHIFT,
-    NIBBLE,
-    NONE,
-    ONE,
-    PAY,
-    PLACED_SHIFT,
-    SKILLS,
-    TIME,
-    base_of,
-    parts_of,
-)
-from services.matching.engine.sweep import PATTERN
+from services.matching.engine.pair import ONE, TIME, base_of, parts_of
+from services.matching.engine.sweep import PATTERN, matching_in, terms_of
 from services.matching.engine.tops import select, sort
 from services.matching.engine.upkeep import total_of
 
@@ -67,26 +45,12 @@ def read_all(city: City, p: Int, slots: I64, scores: I64, parts: I64) -> Int:
     posts, seekers, rules, ix = city.posts, city.seekers, city.rules, city.seeker_index
     if posts.where[p] < 0:
         return 0
-    b5 = posts.row[p, 5]
-    kind = np.int64((b5 >> KIND_SHIFT) & NIBBLE)
-    placed = F0 if (b5 >> PLACED_SHIFT) & ONE == NONE else F1
-    x, y, z = np.float32(posts.place[p, 0]), np.float32(posts.place[p, 1]), np.float32(posts.place[p, 2])
-    least, wage = least_of(city, p), max(np.float32(posts.pay[p]), F1)
-    required, desired = np.uint32(posts.row[p, 6] & LOW_WORD), np.uint32(posts.row[p, 7] & LOW_WORD)
-    rest, time = rest_of(city), np.float32(rules[TIME] * PART_MAX)
-    distance, pay = np.float32(rules[DISTANCE] * PART_MAX), np.float32(rules[PAY] * PART_MAX)
-    skilled = np.float32(rules[SKILLS] * PART_MAX) * per_desire_of(city, p)
-    out, away, covered = city.work.bound, city.work.away, city.covered[posts.pattern[p]]
-    far, last, count, most = np.float32(NOBODY), F0, 0, parts.shape[0]
+    terms, time, least = terms_of(city, p), np.float32(rules[TIME] * PART_MAX), least_of(city, p)
+    wage, far, last = max(np.float32(posts.pay[p]), F1), np.float32(NOBODY), F0
+    out, covered, count, most = city.work.bound, city.covered[posts.pattern[p]], 0, parts.shape[0]
     for block in range(ix.meta[0]):
-        used = ix.blocks.used[block]
-        if not used or not ix.blocks.kinds[block] & kind or not (placed == F0 or is_near(ix, block, x, y, z, F0)):
-            continue
+        left = matching_in(city, block, terms, wage, last, far)
         hot, codes = ix.hot[block], ix.codes[block]
-        bound_seekers(
-            hot, codes, placed, x, y, z, wage, required, desired, rest, distance, pay, skilled, last, far, out, away
-        )
-        left = not_negative(out, used)
         while left:
             i = lowest(left)
             left &= left - ONE

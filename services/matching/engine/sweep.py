@@ -7,6 +7,8 @@ doubt, and for the list of whom the sweep is for, a pair is looked at exactly (`
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from services.matching.domain.policy import PART_MAX
@@ -182,6 +184,77 @@ def sweep_seeker(city: City, s: Int, do: Int, old: Int, new: Int) -> None:
         show_best_edge(city, s)
 
 
+class Terms(NamedTuple):
+    """What bounds ask of a post and of the city's rules, but for its pay; see `bounds.bound_seekers`."""
+
+    kind: Int
+    placed: Float
+    x: Float
+    y: Float
+    z: Float
+    required: Int
+    desired: Int
+    rest: Float
+    distance: Float
+    pay: Float
+    skilled: Float
+
+
+@woven
+def terms_of(city: City, p: Int) -> Terms:
+    """The terms of a post, for `matching_in`."""
+    posts, rules = city.posts, city.rules
+    b5 = posts.row[p, 5]
+    return Terms(
+        np.int64((b5 >> KIND_SHIFT) & NIBBLE),
+        F0 if (b5 >> PLACED_SHIFT) & ONE == NONE else F1,
+        np.float32(posts.place[p, 0]),
+        np.float32(posts.place[p, 1]),
+        np.float32(posts.place[p, 2]),
+        np.uint32(posts.row[p, 6] & LOW_WORD),
+        np.uint32(posts.row[p, 7] & LOW_WORD),
+        rest_of(city),
+        np.float32(rules[DISTANCE] * PART_MAX),
+        np.float32(rules[PAY] * PART_MAX),
+        np.float32(rules[SKILLS] * PART_MAX) * per_desire_of(city, p),
+    )
+
+
+@woven
+def matching_in(city: City, block: Int, terms: Terms, wage: Float, own: Float, far: Float) -> Int:
+    """Who of a block of seekers bounds do not rule out, a bit each; their bounds are in `Work.bound` and `Work.away`.
+
+    Args:
+        wage, own, far: as `bounds.bound_seekers` takes them.
+    """
+    ix, out = city.seeker_index, city.work.bound
+    used = ix.blocks.used[block]
+    if not used or not ix.blocks.kinds[block] & terms.kind:
+        return NONE
+    if terms.placed != F0 and not is_near(ix, block, terms.x, terms.y, terms.z, F0):
+        return NONE
+    bound_seekers(
+        ix.hot[block],
+        ix.codes[block],
+        terms.placed,
+        terms.x,
+        terms.y,
+        terms.z,
+        wage,
+        terms.required,
+        terms.desired,
+        terms.rest,
+        terms.distance,
+        terms.pay,
+        terms.skilled,
+        own,
+        far,
+        out,
+        city.work.away,
+    )
+    return not_negative(out, used)
+
+
 @compiled
 def sweep_post(city: City, p: Int, do: Int, old_pay: Int, old_word: Int, old_least: Float) -> None:
     """Bring one post's places up to date.
@@ -192,16 +265,10 @@ def sweep_post(city: City, p: Int, do: Int, old_pay: Int, old_word: Int, old_lea
         old_pay, old_word, old_least: its pay, word 5 and `least_of` before. The rest of it is as before.
     """
     seekers, posts, rules, ix = city.seekers, city.posts, city.rules, city.seeker_index
-    b5 = posts.row[p, 5]
-    kind = np.int64((b5 >> KIND_SHIFT) & NIBBLE)
-    placed = F0 if (b5 >> PLACED_SHIFT) & ONE == NONE else F1
-    x, y, z = np.float32(posts.place[p, 0]), np.float32(posts.place[p, 1]), np.float32(posts.place[p, 2])
+    b5, terms, time = posts.row[p, 5], terms_of(city, p), np.float32(rules[TIME] * PART_MAX)
+    placed, pay = terms.placed, terms.pay
     now_wage, old_wage = max(np.float32(posts.pay[p]), F1), max(np.float32(old_pay), F1)
     wage = max(now_wage, old_wage)
-    required, desired = np.uint32(posts.row[p, 6] & LOW_WORD), np.uint32(posts.row[p, 7] & LOW_WORD)
-    rest, time = rest_of(city), np.float32(rules[TIME] * PART_MAX)
-    skilled = np.float32(rules[SKILLS] * PART_MAX) * per_desire_of(city, p)
-    distance, pay = np.float32(rules[DISTANCE] * PART_MAX), np.float32(rules[PAY] * PART_MAX)
     now_least = least_of(city, p)
     least = min(now_least, old_least)
     far = F0 if do & MOVE else np.float32(NOBODY)
@@ -214,14 +281,8 @@ def sweep_post(city: City, p: Int, do: Int, old_pay: Int, old_word: Int, old_lea
         lacks[16 + wanted] = rules[FACILITIES] * (PART_MAX - FACILITY_SHARE[wanted, np.int64(old_offered)])
     own = np.float32(city.tops.edge[p] if do & OWN else NOBODY)
     for block in range(ix.meta[0]):
-        used = ix.blocks.used[block]
-        if not used or not ix.blocks.kinds[block] & kind or not (placed == F0 or is_near(ix, block, x, y, z, F0)):
-            continue
+        left = matching_in(city, block, terms, wage, own, far)
         hot, codes = ix.hot[block], ix.codes[block]
-        bound_seekers(
-            hot, codes, placed, x, y, z, wage, required, desired, rest, distance, pay, skilled, own, far, out, away
-        )
-        left = not_negative(out, used)
         while left:
             i = lowest(left)
             left &= left - ONE
