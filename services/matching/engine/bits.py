@@ -163,6 +163,28 @@ def _alike(lanes: int) -> Any:
 
 alike_32, alike_64 = _alike(32), _alike(64)
 
+CACHE_LINE = 64
+
+
+def _prefetch(typing_context: Any, records: Any, row: Any) -> Any:
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
+        ask = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+        size = signature.args[0].dtype.size
+        first = builder.gep(builder.bitcast(array.data, byte), [builder.mul(arguments[1], ir.IntType(64)(size))])
+        for offset in (*range(0, size, CACHE_LINE), size - 1):
+            # To read, to be kept near, and data it is.
+            builder.call(ask, [builder.gep(first, [ir.IntType(64)(offset)]), word(0), word(3), word(1)])
+        return context.get_dummy_value()
+
+    return types.void(records, types.int64), code
+
+
+prefetch: Any = intrinsic(_prefetch)
+"""Have the processor fetch a record of an array while it goes on: `prefetch(records, row)`."""
+
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(32)
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from services.matching.domain.policy import PART_MAX
-from services.matching.engine.bits import compiled, lowest, not_negative, woven
+from services.matching.engine.bits import compiled, lowest, not_negative, prefetch, woven
 from services.matching.engine.bounds import (
     F0,
     F1,
@@ -144,14 +144,27 @@ def sweep_seeker(city: City, s: Int, do: Int, old: Int, new: Int) -> None:
         bound_posts(hot, codes, x, y, z, near, per_floor, skills, rest, distance, pay, skilled, peak, own, out, away)
         left = not_negative(out, used)
         loss = loss_of(city) + blur_of(city) * near
+        kept = NONE
         while left:
             i = lowest(left)
             left &= left - ONE
-            week = codes[WEEK, i]
-            share, least = fit[week & PATTERN], hot[LEAST, i]
+            week, edge = codes[WEEK, i], hot[POST_EDGE, i]
+            share = fit[week & PATTERN]
             high = out[i] - (F1 - share) * time - lacks[(week >> HALF) & FOUR_BITS]
-            if share < least or high < min(hot[POST_EDGE, i] - peak, own):
+            if share < hot[LEAST, i] or high < min(edge - peak, own):
                 continue
+            p = np.int64(codes[SLOT, i])
+            if high >= edge - peak:
+                prefetch(city.tops, p)
+            if is_busy or high >= own:
+                prefetch(posts, p)
+            out[i] = high
+            kept |= ONE << np.uint64(i)
+        while kept:
+            i = lowest(kept)
+            kept &= kept - ONE
+            week, high = codes[WEEK, i], out[i]
+            share, least = fit[week & PATTERN], hot[LEAST, i]
             p = np.int64(codes[SLOT, i])
             if is_busy and not is_free(city, s, p):
                 continue
@@ -283,16 +296,29 @@ def sweep_post(city: City, p: Int, do: Int, old_pay: Int, old_word: Int, old_lea
     for block in range(ix.meta[0]):
         left = matching_in(city, block, terms, wage, own, far)
         hot, codes = ix.hot[block], ix.codes[block]
+        kept = NONE
         while left:
             i = lowest(left)
             left &= left - ONE
-            week = codes[WEEK, i]
+            week, edge, steady = codes[WEEK, i], hot[EDGE, i], hot[STEADY, i]
             fit, asks = covered[week & PATTERN], (week >> HALF) & FOUR_BITS
             shared = out[i] - (F1 - fit) * time
-            edge, steady = hot[EDGE, i], hot[STEADY, i]
             bound = shared - min(lacks[asks], lacks[16 + asks])
             if fit < least or bound < min(edge + far, own - steady):
                 continue
+            # Their records lie anywhere in memory, and would be waited for one by one.
+            s = np.int64(codes[SLOT, i])
+            if bound >= edge + far:
+                prefetch(city.bests, s)
+            if week & BUSY_MARK != 0 or bound >= own - steady:
+                prefetch(seekers, s)
+            out[i] = shared
+            kept |= ONE << np.uint64(i)
+        while kept:
+            i = lowest(kept)
+            kept &= kept - ONE
+            week, edge, steady, shared = codes[WEEK, i], hot[EDGE, i], hot[STEADY, i], out[i]
+            fit, asks = covered[week & PATTERN], (week >> HALF) & FOUR_BITS
             s = np.int64(codes[SLOT, i])
             if week & BUSY_MARK != 0 and not is_free(city, s, p):
                 continue
