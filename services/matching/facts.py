@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from services.matching.domain import (
@@ -27,7 +27,7 @@ from shared.contracts import matching, registry, training
 from shared.contracts.fields import Event, Point, WeekSpan
 from shared.kernel.clock import civil_day
 from shared.kernel.geo import Place, Vector, vector_of
-from shared.kernel.week import mask_of
+from shared.kernel.week import span_mask
 
 M_PER_KM = 1000
 
@@ -37,8 +37,11 @@ class Unusable(Exception):
 
 
 def _mask(field: str, spans: Sequence[WeekSpan]) -> int:
+    mask = 0
     try:
-        return mask_of((span.day, span.start, span.to) for span in spans)
+        for span in spans:
+            mask |= span_mask(span.day, span.start, span.to)
+        return mask
     except ValueError as error:
         raise Unusable(f"{field}: {error}") from None
 
@@ -49,7 +52,8 @@ def _vector(point: Point) -> Vector:
 
 def _milliseconds(instant: datetime) -> datetime:
     """Instants as they travel and are stored, so that a tie is the same before and after a restart."""
-    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
+    beyond = instant.microsecond % 1000
+    return instant - timedelta(microseconds=beyond) if beyond else instant
 
 
 def _seeker(event: registry.SeekerRegistered) -> Seeker:

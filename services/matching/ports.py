@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from msgspec import Struct
+
 from services.matching.domain import Candidate, EntityKind, Fact, Opening, Policy, RankedSeeker
 from services.matching.domain.hiring import Hiring
 from services.matching.domain.offers import Hands, Offer
@@ -18,7 +20,7 @@ from shared.kernel.errors import Fault
 T = TypeVar("T")
 
 
-class News(NamedTuple):
+class News(Struct, frozen=True, gc=False):
     """A fact and the moment of the change that it tells of (the event's `ce_time`)."""
 
     fact: Fact

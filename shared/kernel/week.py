@@ -51,12 +51,13 @@ def mask_of(hours: Iterable[tuple[int, str, str]]) -> int:
     """
     mask = 0
     for day, start, end in hours:
-        mask |= _span_mask(day, start, end)
+        mask |= span_mask(day, start, end)
     return mask
 
 
 @functools.lru_cache(SPANS_MAX)
-def _span_mask(day: int, start: str, end: str) -> int:
+def span_mask(day: int, start: str, end: str) -> int:
+    """Week mask of one span; as `mask_of`."""
     if not 1 <= day <= 7:
         raise ValueError("day: expected 1 (Monday) to 7 (Sunday)")
     first, last = slot_of(start), slot_of(end)

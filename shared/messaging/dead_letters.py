@@ -7,9 +7,10 @@ hold anything, personal data too (promise 4). Its content is at its origin, name
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import TypeAlias
 
 import orjson
@@ -29,6 +30,9 @@ REPLAYS_HEADER = "mamapost_replays"
 _log = logger(__name__)
 
 Record: TypeAlias = ConsumerRecord[bytes, bytes]
+
+PLACE: Callable[[Record], tuple[str, int]] = attrgetter("topic", "partition")
+"""Topic and partition of a record. In a batch those of one partition stand together, in order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,14 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from shared.messaging.connection import Connection
-from shared.messaging.dead_letters import Record
+from shared.messaging.dead_letters import PLACE, Record
 from shared.messaging.reading import stop_reading
 from shared.runtime import metrics
 from shared.runtime.logs import logger
@@ -70,8 +71,8 @@ class Lag:
     def take(self, records: Iterable[Record]) -> None:
         """A batch is at hand; the client counts it as consumed, and nothing of it has taken effect."""
         firsts: dict[tuple[str, int], int] = {}
-        for record in records:
-            firsts.setdefault((record.topic, record.partition), record.offset)
+        for place, run in groupby(records, PLACE):
+            firsts.setdefault(place, next(run).offset)
         self._at_hand.update(firsts)
 
     def advance(self, offsets: Mapping[tuple[str, int], int]) -> None:

@@ -14,6 +14,7 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
+from itertools import groupby
 from typing import Any, NoReturn
 
 from aiokafka import TopicPartition
@@ -24,7 +25,7 @@ from faststream.kafka.message import KafkaMessage
 from shared.contracts.envelope import Decode, decode
 from shared.kernel.errors import ServiceError
 from shared.messaging.consume import Consumer, Received, Refusal, comes_again, failed, refused, split, traced_of
-from shared.messaging.dead_letters import DeadLetters, Record
+from shared.messaging.dead_letters import PLACE, DeadLetters, Record
 from shared.messaging.pace import Pace
 from shared.messaging.partitions import Offsets, Partitions, Slice
 from shared.runtime import metrics, tracing
@@ -222,9 +223,9 @@ class SliceConsumer(Consumer):
         good, bad = split(records, self._decode)
         await self._dead_letters.send(bad)
         ends = self._ends(records)
-        record_of = {envelope.id: record for record, envelope in good}
 
         async def refuse(refusals: Sequence[Refusal]) -> None:
+            record_of = {envelope.id: record for record, envelope in good}
             await self._dead_letters.send([refused(record_of, refusal) for refusal in refusals])
 
         events = [envelope for _, envelope in good]
@@ -256,11 +257,12 @@ class SliceConsumer(Consumer):
 
     def _ends(self, records: Sequence[Record]) -> Offsets:
         ends: dict[tuple[str, int], int] = {}
-        for record in records:
-            key = (record.topic, record.partition)
-            if record.offset < ends.get(key, self._next[key]):
-                _log.warning("a topic begins anew at the broker", topic=record.topic, partition=record.partition)
-            ends[key] = record.offset + 1
+        for place, run in groupby(records, PLACE):
+            offsets = [record.offset for record in run]
+            if offsets[0] < ends.get(place, self._next[place]):
+                topic, partition = place
+                _log.warning("a topic begins anew at the broker", topic=topic, partition=partition)
+            ends[place] = offsets[-1] + 1
         return ends
 
     def _seek_back(self, records: Sequence[Record]) -> None:

@@ -33,9 +33,9 @@ def _door(own: str = "", shared: str = "", others: str = "") -> Door:
 
 
 ROOMS = {
-    "domain": _door(shared="kernel", others="numpy"),
+    "domain": _door(shared="kernel", others="numpy msgspec"),
     # Ports speak of entities, and of the events that are saved with them.
-    "ports": _door(own="domain", shared="kernel contracts"),
+    "ports": _door(own="domain", shared="kernel contracts", others="msgspec"),
     # A command is a pydantic model; a use case answers with events, which are contracts.
     "use_cases": _door(own="domain ports errors metrics engine position", shared="kernel contracts", others="pydantic"),
     "store": _door(

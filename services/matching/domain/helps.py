@@ -17,6 +17,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from msgspec import structs
+
 from services.matching.domain.policy import Policy
 from services.matching.domain.profiles import Candidate, Opening
 from services.matching.domain.rules import commute_limit_m
@@ -82,14 +84,16 @@ def changed_seeker(candidate: Candidate, change: Change) -> Candidate:
     seeker = candidate.seeker
     match change:
         case Change(type="free-time", slot=int(slot)):
-            return replace(candidate, seeker=replace(seeker, free=seeker.free | 1 << slot))
+            return replace(candidate, seeker=structs.replace(seeker, free=seeker.free | 1 << slot))
         case Change(type="commute"):
-            return replace(candidate, seeker=replace(seeker, limit_m=seeker.limit_m + change.steps * COMMUTE_STEP_M))
+            return replace(
+                candidate, seeker=structs.replace(seeker, limit_m=seeker.limit_m + change.steps * COMMUTE_STEP_M)
+            )
         case Change(type="pay-floor"):
             floor = max(seeker.pay_floor_fen - change.steps * PAY_STEP_FEN, 0)
-            return replace(candidate, seeker=replace(seeker, pay_floor_fen=floor))
+            return replace(candidate, seeker=structs.replace(seeker, pay_floor_fen=floor))
         case Change(type="kind", name=str(kind)):
-            return replace(candidate, seeker=replace(seeker, kinds=seeker.kinds | {_kind(kind)}))
+            return replace(candidate, seeker=structs.replace(seeker, kinds=seeker.kinds | {_kind(kind)}))
         case Change(type="skill", name=str(skill)):
             return replace(candidate, skills=candidate.skills | {skill})
     raise ValueError(f"no change of a seeker: {change.type}")
@@ -105,12 +109,12 @@ def changed_post(opening: Opening, change: Change) -> Opening:
     match change:
         case Change(type="min-minutes"):
             least = max(post.min_minutes - change.steps * MINUTES_STEP, 0)
-            return replace(opening, post=replace(post, min_minutes=least))
+            return replace(opening, post=structs.replace(post, min_minutes=least))
         case Change(type="pay"):
             pay = post.expected_hourly_fen + change.steps * PAY_STEP_FEN
-            return replace(opening, post=replace(post, expected_hourly_fen=pay))
+            return replace(opening, post=structs.replace(post, expected_hourly_fen=pay))
         case Change(type="skill-not-required", name=str(skill)):
-            return replace(opening, post=replace(post, skills_required=post.skills_required - {skill}))
+            return replace(opening, post=structs.replace(post, skills_required=post.skills_required - {skill}))
     raise ValueError(f"no change of a post: {change.type}")
 
 

@@ -1,11 +1,16 @@
-"""What the events say: the latest known state of every entity that matching looks at."""
+"""What the events say: the latest known state of every entity that matching looks at.
+
+Structs, as the events are that they are made of (decision 0014): a frozen dataclass takes ten times as long to make.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from msgspec import Struct
 
 from services.matching.domain.policy import Schedule
 from shared.kernel.geo import Vector
@@ -18,8 +23,7 @@ Facility = Literal["child-care-room", "nursing-room", "shuttle-bus", "parental-l
 ShiftVerdict = Literal["attended", "left-early", "no-show"]
 
 
-@dataclass(frozen=True, slots=True)
-class Seeker:
+class Seeker(Struct, frozen=True, gc=False):
     """What a woman looks for.
 
     Attributes:
@@ -42,8 +46,7 @@ class Seeker:
     registered_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Post:
+class Post(Struct, frozen=True, gc=False):
     """What an employer offers.
 
     Attributes:
@@ -70,23 +73,20 @@ class Post:
     closes_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Employer:
+class Employer(Struct, frozen=True, gc=False):
     """Whether supervision lets an employer's posts take women."""
 
     active: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Station:
+class Station(Struct, frozen=True, gc=False):
     """A room of a community: whether its production zone is accepted, and what it offers."""
 
     accepted: bool
     facilities: frozenset[Facility]
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(Struct, frozen=True, gc=False):
     """A seat that is taken, with the week mask of the hours it takes."""
 
     post_id: str
@@ -94,8 +94,7 @@ class Placement:
     hours: int
 
 
-@dataclass(frozen=True, slots=True)
-class Certificate:
+class Certificate(Struct, frozen=True, gc=False):
     """A skill proven until a last valid day (`None`: for life)."""
 
     seeker_id: str
@@ -103,7 +102,7 @@ class Certificate:
     valid_until: date | None
 
 
-class Shift(NamedTuple):
+class Shift(Struct, frozen=True, gc=False):
     """How a shift went, and the civil day on which it began."""
 
     seeker_id: str
@@ -114,8 +113,8 @@ class Shift(NamedTuple):
 State = Seeker | Post | Employer | Station | Placement | Certificate | Shift | Schedule
 
 
-class Fact(NamedTuple):
-    """One version of one entity. A tuple, as `Shift` is: the commonest of what comes, and sooner made.
+class Fact(Struct, frozen=True, gc=False):
+    """One version of one entity.
 
     Attributes:
         state: `None` once the entity is over: withdrawn, closed, ended, revoked. Its version is kept, so that an

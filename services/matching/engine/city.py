@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from services.matching.domain import BEST_POSTS, TOP_SEEKERS, Policy
 from services.matching.engine import changes, layout, room, running
-from services.matching.engine.bits import count_new, enter_all, find, row_of
+from services.matching.engine.bits import enter_all, find, row_of
 from services.matching.engine.layout import F32, HERE, I32, I64, U64, UNKNOWN, City, Shifts, Tables
 from services.matching.engine.pair import ONE, PLACED_SHIFT
 from services.matching.engine.staging import (
@@ -159,10 +159,9 @@ class Arrays:
 
     def make_room_for(self, seekers: U64, posts: U64, shifts: int, more: int) -> None:
         """Have room for all whom a batch names, some of them maybe known; see `make_room`."""
-        city = self.city
         self.make_room(
-            int(count_new(self.tables.seekers, city.seekers.key, seekers)),
-            int(count_new(self.tables.posts, city.posts.key, posts)),
+            room.new_among(seekers, self.seekers, self.tables.seekers, self.city.seekers),
+            room.new_among(posts, self.posts, self.tables.posts, self.city.posts),
             shifts,
             more,
             len(seekers),

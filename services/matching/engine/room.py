@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from services.matching.engine import layout
-from services.matching.engine.layout import BLOCK, F64, I32, U64, Array, Index
+from services.matching.engine.bits import count_new
+from services.matching.engine.layout import BLOCK, F64, I32, U64, Array, Index, Posts, Seekers
 from shared.kernel.geo import EARTH_RADIUS_M
 
 START = 256
@@ -56,6 +57,14 @@ def table(rows: int) -> I32:
 def is_tight(table_: I32, rows: int) -> bool:
     """Whether a table of keys would be more than two thirds full."""
     return 3 * rows > 2 * len(table_)
+
+
+def new_among(named: U64, used: int, table_: I32, side: Seekers | Posts) -> int:
+    """How many rows some keys may need: one each while there is room for so many, else one each that is new."""
+    most = used + len(named)
+    if most <= len(cast(I32, side)) and not is_tight(table_, most):
+        return len(named)
+    return int(count_new(table_, side.key, named))
 
 
 def cell_of(places: F64, a_cell: int) -> float:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from services.matching import metrics
-from services.matching.domain import EntityKind
+from services.matching.domain import EntityKind, Fact
 from services.matching.engine import Engine
 from services.matching.errors import CatchingUp, PositionInvalid, StartingError
 from services.matching.ports import Basis, News, Noted
@@ -113,18 +113,21 @@ class Live:
         no position would name what is known then.
         """
         if news:
+            facts: list[Fact] = []
+            newest: dict[str, datetime] = {}
+            for item in news:
+                facts.append(item.fact)
+                city = item.fact.city
+                if city not in newest or item.at > newest[city]:
+                    newest[city] = item.at
             # The engine takes in city by city: where it refuses one, those before it have changed.
-            cities = {item.fact.city for item in news}
-            for number in {partition_of(city) for city in cities} & self.parts.keys():
+            for number in {partition_of(city) for city in newest} & self.parts.keys():
                 part = self.parts[number]
                 part.is_ahead = bool(part.cluster_id)  # without a broker there are no positions
             with metrics.APPLY_SECONDS.time():
-                self.waiting |= self.engine.apply(item.fact for item in news)
-        for item in news:
-            city = item.fact.city
-            newest = self.newest.get(city)
-            if newest is None or item.at > newest:
-                self.newest[city] = item.at
+                self.waiting |= self.engine.apply(facts)
+            for city, at in newest.items():
+                self.newest[city] = max(at, self.newest.get(city, at))
         for (topic, partition), end in ends.items():
             part = self.parts[partition]
             part.offsets[topic] = end

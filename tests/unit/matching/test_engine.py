@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import random
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from services.matching.domain import (
     BEST_POSTS,
@@ -231,7 +231,7 @@ def test_posts_whose_terms_change_stay_right(seed: int) -> None:
                 "station", id_of("stn", rng.randrange(6)), version, YANTAI, Station(rng.random() < 0.8, offered)
             )
         else:
-            held[id_] = replace(held[id_], **term)
+            held[id_] = structs.replace(held[id_], **term)
             fact = Fact("post", id_, version, YANTAI, held[id_])
         changed = learn([fact])
         after = _defined_rankings(programme)

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from services.matching.domain import (
     Candidate,
@@ -256,7 +257,7 @@ def test_no_change_opens_what_it_may_not_touch() -> None:
         candidate = view.candidates["skr-1"]
         assert candidate is not None
         mirror = SeekerHelps(policy, replace(candidate, skills=frozenset()))
-        mirror.look([replace(opening, post=replace(its, min_minutes=900))])
+        mirror.look([replace(opening, post=structs.replace(its, min_minutes=900))])
         assert sum(help_.opens for help_ in mirror.helps()) == opens, "nor of her"
 
 
