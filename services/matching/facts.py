@@ -145,12 +145,13 @@ _SAYS: dict[type[Event], tuple[EntityKind, Callable[[Any], State | None]]] = {
     registry.PlacementEnded: ("placement", _over),
     training.SkillCertified: ("certificate", _certificate),
     training.SkillRevoked: ("certificate", _over),
-    registry.ShiftCompleted: ("shift", _shift),
     matching.PolicyAdopted: ("policy", _policy),
+    registry.ShiftCompleted: ("shift", _shift),
 }
 
 CONSUMED: tuple[type[Event], ...] = tuple(_SAYS)
-"""Events that matching listens to."""
+"""Events that matching listens to, in their turns: what people do comes before shifts, of which there are most, and
+each of which moves a woman by a few points."""
 
 _SAYS_OF_TOPIC = {event.topic: says for event, says in _SAYS.items()}
 """By topic, since an event that came over the bus may be a plain structure with the model's fields (contracts.fast)."""

@@ -105,7 +105,7 @@ class Bus:
         self._consumer = Consumer(self._service, self._consumed, apply, self._dead_letters, decode)
 
     def consume_slices(self, events: Sequence[type[Event]], partitions: Partitions, decode: Decode = decode) -> None:
-        """Have a service that keeps its own offsets consume these events; instead of `consume`."""
+        """Have a service that keeps its own offsets consume these events, in these turns; instead of `consume`."""
         if self._consumer is not None:
             raise RuntimeError("a service has one subscription, which lists all its topics")
         self._consumed = [event.topic for event in events]

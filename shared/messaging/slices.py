@@ -14,7 +14,8 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from itertools import groupby
+from itertools import chain, groupby
+from operator import itemgetter
 from typing import Any, NoReturn
 
 from aiokafka import TopicPartition
@@ -63,6 +64,7 @@ class SliceConsumer(Consumer):
     """One subscription of a service that keeps its own offsets.
 
     Args:
+        topics: in the order of their turns: of a batch, whatever is on the first is applied first.
         partitions: the service's state.
     """
 
@@ -76,6 +78,7 @@ class SliceConsumer(Consumer):
     ) -> None:
         super().__init__(service, topics, _nothing, dead_letters, decode)
         self._partitions = partitions
+        self._turn = {topic: turn for turn, topic in enumerate(topics)}
         self._cluster_id = ""
         self._held: frozenset[int] = frozenset()
         self._next: dict[tuple[str, int], int] = {}
@@ -189,8 +192,7 @@ class SliceConsumer(Consumer):
     async def handle(self, records: Sequence[Record]) -> None:
         """Apply a batch, slice by slice; what fails is read again from where the last good slice ended."""
         async with self._busy:
-            # What was fetched before its partition was placed is fetched again from the right place.
-            left = [record for record in records if (record.topic, record.partition) in self._next]
+            left = self._in_turn(records)
             self._lag.take(left)
             try:
                 while left:
@@ -211,6 +213,15 @@ class SliceConsumer(Consumer):
                 raise
             self._lag.settle()
             self._lag.look(self._assigned_client())
+
+    def _in_turn(self, records: Sequence[Record]) -> list[Record]:
+        """The records of partitions that are placed, by the turns of their topics; each partition's in order.
+
+        What was fetched before its partition was placed is fetched again from the right place.
+        """
+        runs = [(self._turn[place[0]], [*run]) for place, run in groupby(records, PLACE) if place in self._next]
+        runs.sort(key=itemgetter(0))
+        return [*chain.from_iterable(run for _, run in runs)]
 
     def _is_read(self) -> bool:
         """Whether somebody read the service's state of late."""

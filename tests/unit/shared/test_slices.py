@@ -83,6 +83,21 @@ async def test_a_request_gets_through_between_two_slices(monkeypatch: pytest.Mon
     assert books.answered == [1, 2, 3], "each before the next slice"
 
 
+async def test_a_topic_has_its_turn_whatever_came_before_it() -> None:
+    places = [("shift-completed", 1), ("shift-completed", 0), ("seeker-registered", 1), ("station-registered", 0)]
+    given = [One(number, number // 4) for number in range(16)]
+    for number, record in enumerate(given):
+        record.topic, record.partition = places[number % 4]
+    given.sort(key=lambda record: places.index((record.topic, record.partition)))
+    consumer = _consumer(Books(), given)
+    consumer._turn = {"seeker-registered": 0, "station-registered": 1, "shift-completed": 2}
+    consumer._next = dict.fromkeys(places[:3], 0)
+    records: Sequence[Record] = given
+    taken = [(record.topic, record.partition, record.offset) for record in consumer._in_turn(records)]
+    turns = [("seeker-registered", 1), ("shift-completed", 1), ("shift-completed", 0)]
+    assert taken == [(*place, offset) for place in turns for offset in range(4)], "what is not placed is left out"
+
+
 async def test_a_reader_makes_slices_short_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = 0.0
     monkeypatch.setattr(slices, "time", SimpleNamespace(thread_time=lambda: 0.0, monotonic=lambda: now_s))
