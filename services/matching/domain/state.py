@@ -1,6 +1,6 @@
 """What the events say: the latest known state of every entity that matching looks at.
 
-Structs, as the events are that they are made of (decision 0014): a frozen dataclass takes ten times as long to make.
+Structs, as the events are that they are made of (decision 0014): a frozen dataclass takes many times as long to make.
 """
 
 from __future__ import annotations
