@@ -12,6 +12,7 @@ from bench.matching.kernel import PAIRS_MAX, PAIRS_QUICK, c_kernel
 from bench.matching.play import PIECE, Play, Spent
 from bench.matching.scan import numpy_scan
 from bench.matching.show import say, step
+from bench.matching.stages import stages
 from bench.matching.worker import go, heard, started
 
 PLAIN_TURNS = 10_000_000
@@ -76,6 +77,7 @@ def engine(
         say(f"{size.name}: engine round {number + 1} of {scale.rounds}: {rate:,.0f} events/s")
     figures.compare("engine", size.name, "compiled part alone", play.kernel_round(min(PIECE, scale.round_events)))
     _show_profile(size, play.profile(min(PIECE, scale.round_events)))
+    _show_stages(size, stages(play, min(PIECE, scale.round_events)))
     with step(f"{size.name}: the reference in C"):
         kernel = c_kernel(before, stream, scale.reference_s, PAIRS_MAX if scale.rounds > 2 else PAIRS_QUICK)
     if isinstance(kernel, str):
@@ -103,6 +105,16 @@ def _show_profile(size: Size, spent: dict[str, Spent]) -> None:
         lines.append([kind, shares[0], f"{each:.1f}", f"{compiled:.1f}", shares[1]])
     say(f"{size.name}: where the time goes, each kind given to the engine by itself")
     for line in aligned(lines, right=(1, 2, 3, 4)).splitlines():
+        say(line)
+
+
+def _show_stages(size: Size, spent_us: dict[str, float]) -> None:
+    """What the loop does with an event, but for what lies around the stages: the broker, and what is published."""
+    total_us = sum(spent_us.values())
+    lines = [["stage of the loop", "µs each", "of the time"]]
+    lines += [[stage, f"{each:.1f}", f"{each / total_us:.0%}"] for stage, each in spent_us.items()]
+    say(f"{size.name}: what the loop does with an event, in one process and without a broker: {total_us:.1f} µs")
+    for line in aligned(lines, right=(1, 2)).splitlines():
         say(line)
 
 
