@@ -103,9 +103,7 @@ def _show_profile(size: Size, spent: dict[str, Spent]) -> None:
         each, compiled = 1e6 * one.seconds / one.events, 1e6 * one.compiled_s / one.events
         shares = [f"{part:.0%}" for part in (one.events / events, one.seconds / seconds)]
         lines.append([kind, shares[0], f"{each:.1f}", f"{compiled:.1f}", shares[1]])
-    say(f"{size.name}: where the time goes, each kind given to the engine by itself")
-    for line in aligned(lines, right=(1, 2, 3, 4)).splitlines():
-        say(line)
+    _show(f"{size.name}: where the time goes, each kind given to the engine by itself", lines)
 
 
 def _show_stages(size: Size, spent_us: dict[str, float]) -> None:
@@ -113,8 +111,15 @@ def _show_stages(size: Size, spent_us: dict[str, float]) -> None:
     total_us = sum(spent_us.values())
     lines = [["stage of the loop", "µs each", "of the time"]]
     lines += [[stage, f"{each:.1f}", f"{each / total_us:.0%}"] for stage, each in spent_us.items()]
-    say(f"{size.name}: what the loop does with an event, in one process and without a broker: {total_us:.1f} µs")
-    for line in aligned(lines, right=(1, 2)).splitlines():
+    _show(
+        f"{size.name}: what the loop does with an event, in one process and without a broker: {total_us:.1f} µs", lines
+    )
+
+
+def _show(title: str, lines: list[list[str]]) -> None:
+    """A table, of which all columns but the first hold numbers."""
+    say(title)
+    for line in aligned(lines, right=range(1, len(lines[0]))).splitlines():
         say(line)
 
 

@@ -278,7 +278,7 @@ class SliceConsumer(Consumer):
 
     def _seek_back(self, records: Sequence[Record]) -> None:
         consumer = self._client()
-        for key in {(record.topic, record.partition) for record in records}:
+        for key in set(map(PLACE, records)):
             # A partition that is being taken away meanwhile is read by its next owner.
             with contextlib.suppress(IllegalStateError, KeyError):
                 consumer.seek(TopicPartition(*key), self._next[key])

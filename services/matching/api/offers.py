@@ -39,7 +39,7 @@ from shared.contracts.matching import OfferSettled
 from shared.contracts.position import Position
 from shared.kernel.clock import Clock, civil_day
 from shared.kernel.ids import ID_PATTERN
-from shared.kernel.week import mask_of
+from shared.kernel.week import span_mask
 from shared.runtime.commands import Accepted, CommandRunner
 from shared.runtime.mongo import Session
 from shared.runtime.pages import LIMIT_DEFAULT, Cursor, Limit, Page, decode_cursor, encode_cursor
@@ -217,7 +217,7 @@ def terms_of(body: AcceptBody, offer: Offer, now: datetime) -> Terms:
         hours = 0
         for index, span in enumerate(body.hours):
             try:
-                hours |= mask_of([(span.day, span.start, span.to)])
+                hours |= span_mask(span.day, span.start, span.to)
             except ValueError:
                 raise HoursInvalid(f"hours.{index}.to") from None
     starts_on = body.starts_on or (civil_day(now) if said is None else said.starts_on)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shared.kernel.errors import Fault
-from shared.kernel.week import hours_of, mask_of
+from shared.kernel.week import hours_of, mask_of, span_mask
 
 Span = tuple[int, str, str]
 """ISO weekday 1..7, from, to (`HH:MM` on the half-hour grid)."""
@@ -19,7 +19,7 @@ def week_mask(spans: Sequence[Span], field: str) -> tuple[int, list[Fault]]:
     mask, faults = 0, []
     for index, span in enumerate(spans):
         try:
-            mask |= mask_of([span])
+            mask |= span_mask(*span)
         except ValueError:
             faults.append(Fault(f"{field}.{index}.to", "a time after `from`; split a night shift at midnight"))
     return mask, faults

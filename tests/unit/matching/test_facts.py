@@ -98,4 +98,5 @@ def test_hours_that_are_no_week_are_refused_by_field(
 
 def test_every_consumed_topic_leads_to_a_kind() -> None:
     assert {event.topic for event in CONSUMED} == set(KIND_OF_TOPIC)
+    assert CONSUMED[-1].topic == "shift-completed", "what people do has its turn first"
     assert KIND_OF_TOPIC["employer-suspended"] == KIND_OF_TOPIC["employer-registered"] == "employer"

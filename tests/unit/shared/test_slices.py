@@ -64,9 +64,11 @@ class One:
         self.key, self.value, self.headers = message.key, message.value, message.headers
 
 
-def _consumer(books: Books, records: Sequence[One]) -> slices.SliceConsumer:
+def _consumer(
+    books: Books, records: Sequence[One], topics: Sequence[str] = ("seeker-registered",)
+) -> slices.SliceConsumer:
     letters: object = NoLetters()
-    consumer = slices.SliceConsumer("matching", ["seeker-registered"], books, letters)  # type: ignore[arg-type]
+    consumer = slices.SliceConsumer("matching", topics, books, letters)  # type: ignore[arg-type]
     consumer._next = {(records[0].topic, records[0].partition): 0}
     return consumer
 
@@ -83,17 +85,22 @@ async def test_a_request_gets_through_between_two_slices(monkeypatch: pytest.Mon
     assert books.answered == [1, 2, 3], "each before the next slice"
 
 
-async def test_a_topic_has_its_turn_whatever_came_before_it() -> None:
+async def test_a_topic_has_its_turn_whatever_came_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
     places = [("shift-completed", 1), ("shift-completed", 0), ("seeker-registered", 1), ("station-registered", 0)]
     given = [One(number, number // 4) for number in range(16)]
     for number, record in enumerate(given):
         record.topic, record.partition = places[number % 4]
     given.sort(key=lambda record: places.index((record.topic, record.partition)))
-    consumer = _consumer(Books(), given)
-    consumer._turn = {"seeker-registered": 0, "station-registered": 1, "shift-completed": 2}
+    consumer = _consumer(Books(), given, ["seeker-registered", "station-registered", "shift-completed"])
     consumer._next = dict.fromkeys(places[:3], 0)
+    taken: list[tuple[str, int, int]] = []
+
+    async def apply(piece: Sequence[Record]) -> None:
+        taken.extend((record.topic, record.partition, record.offset) for record in piece)
+
+    monkeypatch.setattr(consumer, "_apply_slice", apply)
     records: Sequence[Record] = given
-    taken = [(record.topic, record.partition, record.offset) for record in consumer._in_turn(records)]
+    await consumer.handle(records)
     turns = [("seeker-registered", 1), ("shift-completed", 1), ("shift-completed", 0)]
     assert taken == [(*place, offset) for place in turns for offset in range(4)], "what is not placed is left out"
 
