@@ -20,7 +20,7 @@ from mamapost.dlq.letters import Letter, Origin, by_origin, starts
 from shared.contracts.envelope import Undecodable, decode
 from shared.contracts.topics import TOPICS
 from shared.messaging.connection import Connection
-from shared.messaging.dead_letters import REPLAYS_HEADER, replays_of
+from shared.messaging.records import REPLAYS_HEADER, replays_of
 from shared.messaging.reading import read_to_end
 
 BATCH = 500

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain, groupby, islice
@@ -28,8 +28,9 @@ from pymongo.errors import PyMongoError
 from shared.contracts.envelope import Decode, Envelope, Undecodable, decode
 from shared.kernel.errors import ServiceError
 from shared.messaging.connection import Connection
-from shared.messaging.dead_letters import DeadLetters, Record, Rejected
+from shared.messaging.dead_letters import DeadLetters, Rejected
 from shared.messaging.lag import Lag
+from shared.messaging.records import AT_ONCE, Record, records_of
 from shared.runtime import metrics, tracing
 from shared.runtime.logs import logger
 from shared.runtime.mongo import is_unavailable
@@ -116,6 +117,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
         self._fetch_max_wait_ms = FETCH_WAIT_MIN_MS
         self._came_s = 0.0
         self._failed: asyncio.Future[NoReturn] | None = None
+        self._assignment = 0
         self.assigned = asyncio.Event()
 
     def attach(self, broker: KafkaBroker, settings: Settings, cluster_id: str) -> None:
@@ -192,9 +194,23 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
         """Called before the connection is closed, by a stop or by the loss of the broker."""
 
     async def _poll(self, consumer: Any) -> tuple[Record, ...]:
-        """The next records as soon as there are some; none after `POLL_MS` without."""
+        """The next records as soon as there are some; none after `POLL_MS` without. A few at a time (`records`)."""
+        records: list[Record] = []
+        timeout_ms, most = POLL_MS, min(AT_ONCE, self._batch_max)
+        while most:
+            assignment = self._assignment
+            messages = await self._fetched(consumer, timeout_ms, most)
+            if self._assignment != assignment:
+                records.clear()  # of partitions that were taken away meanwhile; they are read again by who has them now
+            records += records_of(messages, self._decode)
+            timeout_ms = 0
+            most = min(most, self._batch_max - len(records)) if len(messages) == most else 0
+        return tuple(records)
+
+    async def _fetched(self, consumer: Any, timeout_ms: int, most: int) -> list[Any]:
+        """Messages that the client has, or the first that come within a time."""
         try:
-            polled = await consumer.getmany(timeout_ms=POLL_MS, max_records=self._batch_max)
+            polled = await consumer.getmany(timeout_ms=timeout_ms, max_records=most)
         except KafkaError as error:
             self._fail(error)
             raise
@@ -208,7 +224,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
             self._came_s = now_s
         # The client's next fetch begins after this step of the event loop, so that this is the wait of that one.
         consumer._fetcher._fetch_max_wait_ms = fetch_wait_ms(now_s - self._came_s, self._fetch_max_wait_ms)
-        return tuple(chain.from_iterable(polled.values()))
+        return [*chain.from_iterable(polled.values())]
 
     async def _parse(self, records: tuple[Record, ...]) -> KafkaMessage:
         """Wrap the raw records; headers are not read here, since a bad one would lose the batch."""
@@ -221,7 +237,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
         """Apply one batch. Returns when its effect is durable; raises when it must come again."""
         async with self._busy:
             self._lag.take(records)
-            good, bad = split(records, self._decode)
+            good, bad = split(records)
             await self._dead_letters.send(bad)
             if good:
                 await self._apply_all(good)
@@ -300,6 +316,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Wait for the batch at hand: its effect and offsets belong to the old assignment."""
+        self._assignment += 1
         async with self._busy:
             pass
 
@@ -326,8 +343,8 @@ def traced_of(batch: Sequence[Envelope]) -> list[Traced]:
     return list(islice(traced, TRACED_MAX))
 
 
-def split(records: Sequence[Record], decode: Decode = decode) -> tuple[list[Received], list[Rejected]]:
-    """Valid events with their records, in order, and the rest with reasons. Never raises.
+def split(records: Iterable[Record]) -> tuple[list[Received], list[Rejected]]:
+    """Valid events with their records, in order, and the rest with reasons.
 
     A record that holds the same event id as an earlier one of the batch is a duplicate and left out.
     """
@@ -335,14 +352,12 @@ def split(records: Sequence[Record], decode: Decode = decode) -> tuple[list[Rece
     bad: list[Rejected] = []
     seen: set[str] = set()
     for record in records:
-        try:
-            envelope = decode(record.topic, record.key, record.headers, record.value)
-        except Undecodable as error:
-            bad.append(Rejected(record, error.reason, error.detail))
-            continue
-        if envelope.id not in seen:
-            seen.add(envelope.id)
-            good.append((record, envelope))
+        found = record.found
+        if isinstance(found, Undecodable):
+            bad.append(Rejected(record, found.reason, found.detail))
+        elif found.id not in seen:
+            seen.add(found.id)
+            good.append((record, found))
     return good, bad
 
 

@@ -7,32 +7,23 @@ hold anything, personal data too (promise 4). Its content is at its origin, name
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from operator import attrgetter
-from typing import TypeAlias
 
 import orjson
-from aiokafka import AIOKafkaProducer, ConsumerRecord
+from aiokafka import AIOKafkaProducer
 
 from shared.contracts.envelope import Reason
 from shared.contracts.topics import TOPICS
+from shared.messaging.records import Record
 from shared.runtime import metrics
 from shared.runtime.logs import logger
 
 DETAIL_MAX = 500
 """Characters of a detail: enough for five field paths."""
 
-REPLAYS_HEADER = "mamapost_replays"
-"""Header of a message that was sent again: how often. Its dead letter repeats the number: no loop goes unseen."""
-
 _log = logger(__name__)
-
-Record: TypeAlias = ConsumerRecord[bytes, bytes]
-
-PLACE: Callable[[Record], tuple[str, int]] = attrgetter("topic", "partition")
-"""Topic and partition of a record. In a batch those of one partition stand together, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +41,6 @@ class Rejected:
     detail: str
     attempts: int = 1
     event_id: str | None = None
-
-
-def replays_of(headers: Sequence[tuple[str, bytes | None]]) -> int:
-    """How often a message was sent again; 0 where nothing, or nothing sensible, is said of it."""
-    said = next((value for name, value in headers if name == REPLAYS_HEADER), None) or b""
-    return int(said) if len(said) <= 4 and said.isdigit() else 0
 
 
 class DeadLetters:
@@ -108,7 +93,7 @@ class DeadLetters:
                 "reason": item.reason,
                 "detail": item.detail[:DETAIL_MAX],
                 "attempts": item.attempts,
-                "replays": replays_of(item.record.headers),
+                "replays": item.record.replays,
                 "origin": {
                     "topic": item.record.topic,
                     "partition": item.record.partition,

@@ -19,8 +19,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from shared.messaging.connection import Connection
-from shared.messaging.dead_letters import PLACE, Record
 from shared.messaging.reading import stop_reading
+from shared.messaging.records import PLACE, Record
 from shared.runtime import metrics
 from shared.runtime.logs import logger
 from shared.runtime.supervised import Abandoned, came_to_its_end

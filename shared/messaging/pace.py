@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from shared.messaging.dead_letters import Record
+from shared.messaging.records import Record
 
 SLICE_MAX = 512
 """Most records of a slice, however fast the last ones were: the next ones may each touch a thousand lists."""

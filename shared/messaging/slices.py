@@ -26,9 +26,10 @@ from faststream.kafka.message import KafkaMessage
 from shared.contracts.envelope import Decode, decode
 from shared.kernel.errors import ServiceError
 from shared.messaging.consume import Consumer, Received, Refusal, comes_again, failed, refused, split, traced_of
-from shared.messaging.dead_letters import PLACE, DeadLetters, Record
+from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.pace import Pace
 from shared.messaging.partitions import Offsets, Partitions, Slice
+from shared.messaging.records import PLACE, Record
 from shared.runtime import metrics, tracing
 from shared.runtime.logs import logger
 from shared.runtime.settings import Settings
@@ -119,6 +120,7 @@ class SliceConsumer(Consumer):
         self.assigned.set()
 
     async def _revoke(self) -> None:
+        self._assignment += 1
         placing, self._placing = self._placing, None
         if placing is not None:
             await end(placing)
@@ -231,7 +233,7 @@ class SliceConsumer(Consumer):
         return time.monotonic() - self._read_s < UNREAD_S
 
     async def _apply_slice(self, records: Sequence[Record]) -> None:
-        good, bad = split(records, self._decode)
+        good, bad = split(records)
         await self._dead_letters.send(bad)
         ends = self._ends(records)
 

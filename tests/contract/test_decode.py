@@ -18,6 +18,7 @@ from shared.contracts.envelope import Envelope, Undecodable, decode
 from shared.contracts.topics import MESSAGE_MAX_BYTES, TOPICS
 from shared.messaging.consume import split
 from shared.messaging.dead_letters import DeadLetters, Rejected
+from shared.messaging.records import records_of
 from tests.contract.mutations import at, paths_of, put
 from tests.contract.schemas import example_of, message_of
 
@@ -208,7 +209,7 @@ async def test_no_value_of_a_message_is_told_anywhere(mark: Any) -> None:
     text = str(mark)
     parts = {text, *text.split()}
     forms = {form for part in parts for form in (part, json.dumps(part).strip('"'), repr(part.encode())[2:-1])}
-    records: list[ConsumerRecord[bytes, bytes]] = [
+    messages: list[ConsumerRecord[bytes, bytes]] = [
         ConsumerRecord(
             topic=topic,
             partition=0,
@@ -224,15 +225,15 @@ async def test_no_value_of_a_message_is_told_anywhere(mark: Any) -> None:
         )
         for offset, (topic, key, headers, value) in enumerate(marked_messages(mark))
     ]
-    for record in records:
-        outcome = try_decode(record.topic, record.key, list(record.headers), record.value)
+    for message in messages:
+        outcome = try_decode(message.topic, message.key, list(message.headers), message.value)
         if isinstance(outcome, Undecodable):
             shown = "".join(traceback.format_exception(outcome)) + repr(outcome.args) + outcome.detail + outcome.reason
             assert not any(form in shown for form in forms), shown
         elif isinstance(mark, str):
             # What was accepted has dropped the mark: it stood in an unknown field, or in a header that is not read.
             assert not any(form in repr(outcome) for form in forms), outcome
-    good_ones, bad = split(records)
+    good_ones, bad = split(records_of(messages))
     assert len(bad) > len(good_ones) > 0  # an unknown field may hold anything; it is not read
     sent, letters = Sent(), DeadLetters("matching")
     letters.connect(sent)

@@ -19,6 +19,7 @@ from shared.contracts.examples import EXAMPLES
 from shared.contracts.fields import INSTANT_PATTERN, rfc3339
 from shared.contracts.topics import MESSAGE_MAX_BYTES, TOPICS
 from shared.messaging.consume import split
+from shared.messaging.records import records_of
 from tests.contract.alike import assert_same, fitting, plain, values_of, written_with
 from tests.contract.mutations import at, bounds_of, paths_of, put, replacements
 from tests.contract.schemas import example_of, schema_of
@@ -338,7 +339,7 @@ def test_they_agree_on_a_value_with_bytes_changed(topic: str, data: st.DataObjec
 
 
 def test_a_batch_is_split_alike_by_both() -> None:
-    records: list[ConsumerRecord[bytes, bytes]] = []
+    messages: list[ConsumerRecord[bytes, bytes]] = []
     for offset, topic in enumerate(TOPICS):
         message = encode(EXAMPLES[topic])
         for value in (
@@ -347,7 +348,7 @@ def test_a_batch_is_split_alike_by_both() -> None:
             message.value[:-1],
             message.value.replace(b'"city":"3', b'"city":"x'),
         ):
-            records.append(
+            messages.append(
                 ConsumerRecord(
                     topic=topic,
                     partition=0,
@@ -362,11 +363,13 @@ def test_a_batch_is_split_alike_by_both() -> None:
                     headers=message.headers,
                 )
             )
-    (ours, our_bad), (reference, bad) = split(records, fast.decode), split(records)
+    (ours, our_bad), (reference, bad) = split(records_of(messages, fast.decode)), split(records_of(messages))
     assert len(bad) == 2 * len(TOPICS)
-    assert our_bad == bad
-    assert [(record, one.id, one.time, plain(one.event)) for record, one in ours] == [
-        (record, one.id, one.time, plain(one.event)) for record, one in reference
+    assert [(one.record.offset, one.reason, one.detail) for one in our_bad] == [
+        (one.record.offset, one.reason, one.detail) for one in bad
+    ]
+    assert [(record.offset, one.id, one.time, plain(one.event)) for record, one in ours] == [
+        (record.offset, one.id, one.time, plain(one.event)) for record, one in reference
     ]
 
 

@@ -24,8 +24,9 @@ from shared.contracts.fields import Event
 from shared.contracts.topics import PARTITIONS
 from shared.kernel.ids import new_id
 from shared.messaging.connection import Connection
-from shared.messaging.dead_letters import REPLAYS_HEADER, DeadLetters, Rejected
+from shared.messaging.dead_letters import DeadLetters, Rejected
 from shared.messaging.reading import read_to_end
+from shared.messaging.records import REPLAYS_HEADER, records_of
 from shared.messaging.relay import own_topics
 from shared.messaging.topics import ensure_topics
 from shared.runtime.mongo import Mongo
@@ -62,10 +63,10 @@ class Broker:
         places = {TopicPartition(topic, n): 0 for n in range(PARTITIONS)}
         return [record async for record in read_to_end(self.connection, places)]
 
-    async def reject(self, records: Sequence[Any], reason: Reason = "handler-failed") -> None:
+    async def reject(self, messages: Sequence[Any], reason: Reason = "handler-failed") -> None:
         letters = DeadLetters("matching")
         letters.connect(self.producer)
-        await letters.send([Rejected(record, reason, "a defect of the test") for record in records])
+        await letters.send([Rejected(record, reason, "a defect of the test") for record in records_of(messages)])
 
 
 @pytest.fixture

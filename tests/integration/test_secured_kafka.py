@@ -44,6 +44,7 @@ from shared.kernel.ids import new_id
 from shared.messaging.connection import Connection
 from shared.messaging.dead_letters import DeadLetters, Rejected
 from shared.messaging.reading import read_to_end
+from shared.messaging.records import records_of
 from shared.messaging.relay import own_topics
 from shared.messaging.topics import ensure_topics
 from shared.runtime.settings import Settings
@@ -299,7 +300,7 @@ async def set_aside(secured: Secured) -> None:
             told.topic, told.value, key=told.key, partition=told.partition, headers=list(told.headers)
         )
         places = {TopicPartition(sent.topic, sent.partition): sent.offset}
-        records = [record async for record in read_to_end(Connection(Settings(kafka=secured.inside)), places)]
+        records = records_of([one async for one in read_to_end(Connection(Settings(kafka=secured.inside)), places)])
         letters = DeadLetters("training")
         letters.connect(producer)
         await letters.send([Rejected(records[0], "handler-failed", "a defect of the test")])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +19,8 @@ from shared.contracts.envelope import Envelope, encode
 from shared.kernel.clock import system_clock
 from shared.kernel.ids import new_id
 from shared.messaging.consume import FETCH_WAIT_MIN_MS, FETCH_WAIT_SHARE, Consumer, Refusal, fetch_wait_ms
-from shared.messaging.dead_letters import DeadLetters, Record
+from shared.messaging.dead_letters import DeadLetters
+from shared.messaging.records import AT_ONCE, records_of
 from shared.runtime.settings import Settings
 from shared.runtime.supervised import Abandoned
 from tests.events import seeker_registered
@@ -95,13 +97,48 @@ async def test_the_delay_of_each_event_is_counted_and_not_that_of_each_batch() -
 
     consumer = Consumer("training", ["seeker-registered"], apply, DeadLetters("training"))
     before = counted()
-    await consumer.handle([record() for _ in range(4)])
+    await consumer.handle(records_of(message(number) for number in range(4)))
     assert len(taken) == 4
     assert counted() == before + 4
 
 
-def record() -> Record:
-    message = encode(Envelope(new_id("event"), system_clock(), seeker_registered()))
+def message(offset: int) -> ConsumerRecord[bytes, bytes]:
+    told = encode(Envelope(new_id("event"), system_clock(), seeker_registered()))
     return ConsumerRecord(
-        message.topic, message.partition, 0, 0, 0, message.key, message.value, None, 0, 0, tuple(message.headers)
+        told.topic, told.partition, offset, 0, 0, told.key, told.value, None, 0, 0, tuple(told.headers)
     )
+
+
+class Fetched:
+    """A client that has so many messages, and gives the group's decisions a chance at each call after the first."""
+
+    def __init__(self, count: int, between: Callable[[], Awaitable[None]] | None = None) -> None:
+        self.left = [message(offset) for offset in range(count)]
+        self.calls: list[tuple[int, int]] = []
+        self._fetcher = SimpleNamespace(_fetch_max_wait_ms=0)
+        self._between = between
+
+    async def getmany(self, timeout_ms: int, max_records: int) -> dict[Any, Any]:
+        if self.calls and self._between is not None:
+            await self._between()
+        self.calls.append((timeout_ms, max_records))
+        given, self.left = self.left[:max_records], self.left[max_records:]
+        return {"a partition": given} if given else {}
+
+
+@pytest.mark.parametrize("count", [0, 1, AT_ONCE - 1, AT_ONCE, AT_ONCE + 1, 3 * AT_ONCE + 7, 500, 501])
+async def test_a_batch_is_taken_in_handfuls_and_nobody_waits_for_the_next_one(count: int) -> None:
+    client, most = Fetched(count), Settings().batch_max_records
+    records = await attached()._poll(client)
+    assert [record.offset for record in records] == list(range(min(count, most)))
+    assert all(timeout_ms == 0 for timeout_ms, _ in client.calls[1:]), "only for the first messages is waited"
+    assert all(asked <= AT_ONCE for _, asked in client.calls)
+    assert len(client.calls) <= -(-min(count + 1, most) // AT_ONCE), "a client that has no more is not asked again"
+
+
+async def test_what_was_read_of_an_assignment_that_ended_meanwhile_is_dropped() -> None:
+    """Whoever has its partitions now reads it again; so does this consumer if they come back."""
+    consumer = attached()
+    client = Fetched(AT_ONCE + 2, lambda: consumer.on_partitions_revoked(set()))
+    records = await consumer._poll(client)
+    assert [record.offset for record in records] == [AT_ONCE, AT_ONCE + 1]

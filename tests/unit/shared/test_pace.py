@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.messaging.dead_letters import Record
 from shared.messaging.pace import GROWTH_MAX, SLICE_MAX, UNKNOWN_S, Pace
+from shared.messaging.records import Record
 
 AIM_S = 0.004
 

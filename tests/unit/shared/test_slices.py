@@ -9,11 +9,12 @@ from types import SimpleNamespace
 import pytest
 from faststream.kafka import KafkaBroker
 
-from shared.contracts.envelope import Envelope, encode
+from shared.contracts.envelope import Envelope
 from shared.kernel.ids import new_id
 from shared.messaging import pace, slices
-from shared.messaging.dead_letters import Record, Rejected
+from shared.messaging.dead_letters import Rejected
 from shared.messaging.partitions import Offsets, Refuse, Slice
+from shared.messaging.records import Record
 from shared.runtime.settings import Settings
 from shared.runtime.supervised import Abandoned
 from tests.unit.matching.wire import AT, seeker_registered
@@ -55,17 +56,13 @@ class NoLetters:
         assert not rejected
 
 
-class One:
-    """A record as the client gives it."""
-
-    def __init__(self, number: int, offset: int) -> None:
-        message = encode(Envelope(new_id("event"), AT, seeker_registered(number, version=1)))
-        self.topic, self.partition, self.offset = message.topic, message.partition, offset
-        self.key, self.value, self.headers = message.key, message.value, message.headers
+def one(number: int, offset: int, place: tuple[str, int] = ("seeker-registered", 0)) -> Record:
+    """A valid event at a place of its partition."""
+    return Record(*place, offset, b"{}", 0, Envelope(new_id("event"), AT, seeker_registered(number, version=1)))
 
 
 def _consumer(
-    books: Books, records: Sequence[One], topics: Sequence[str] = ("seeker-registered",)
+    books: Books, records: Sequence[Record], topics: Sequence[str] = ("seeker-registered",)
 ) -> slices.SliceConsumer:
     letters: object = NoLetters()
     consumer = slices.SliceConsumer("matching", topics, books, letters)  # type: ignore[arg-type]
@@ -75,11 +72,10 @@ def _consumer(
 
 async def test_a_request_gets_through_between_two_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pace, "SLICE_MAX", 4)
-    books, given = Books(), [One(number, number) for number in range(12)]
+    books, given = Books(), [one(number, number) for number in range(12)]
     books.read = 1
     consumer = _consumer(books, given)
-    records: Sequence[Record] = given
-    await consumer.handle(records)
+    await consumer.handle(given)
     await asyncio.gather(*books.requests)
     assert books.sizes == [4, 4, 4]
     assert books.answered == [1, 2, 3], "each before the next slice"
@@ -87,9 +83,7 @@ async def test_a_request_gets_through_between_two_slices(monkeypatch: pytest.Mon
 
 async def test_a_topic_has_its_turn_whatever_came_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
     places = [("shift-completed", 1), ("shift-completed", 0), ("seeker-registered", 1), ("station-registered", 0)]
-    given = [One(number, number // 4) for number in range(16)]
-    for number, record in enumerate(given):
-        record.topic, record.partition = places[number % 4]
+    given = [one(number, number // 4, places[number % 4]) for number in range(16)]
     given.sort(key=lambda record: places.index((record.topic, record.partition)))
     consumer = _consumer(Books(), given, ["seeker-registered", "station-registered", "shift-completed"])
     consumer._next = dict.fromkeys(places[:3], 0)
@@ -99,8 +93,7 @@ async def test_a_topic_has_its_turn_whatever_came_before_it(monkeypatch: pytest.
         taken.extend((record.topic, record.partition, record.offset) for record in piece)
 
     monkeypatch.setattr(consumer, "_apply_slice", apply)
-    records: Sequence[Record] = given
-    await consumer.handle(records)
+    await consumer.handle(given)
     turns = [("seeker-registered", 1), ("shift-completed", 1), ("shift-completed", 0)]
     assert taken == [(*place, offset) for place in turns for offset in range(4)], "what is not placed is left out"
 
@@ -109,7 +102,7 @@ async def test_a_reader_makes_slices_short_for_a_while(monkeypatch: pytest.Monke
     now_s = 0.0
     monkeypatch.setattr(slices, "time", SimpleNamespace(thread_time=lambda: 0.0, monotonic=lambda: now_s))
     books, aims = Books(), list[float]()
-    record = One(1, 0)
+    record = one(1, 0)
     consumer = _consumer(books, [record])
     monkeypatch.setattr(consumer._pace, "learn", lambda _records, _took_s, aim_s: aims.append(aim_s))
     for count, at_s in ((0, 0.0), (1, 1.0), (1, 1.0 + slices.UNREAD_S / 2), (1, 1.0 + slices.UNREAD_S)):
@@ -121,7 +114,7 @@ async def test_a_reader_makes_slices_short_for_a_while(monkeypatch: pytest.Monke
 
 async def test_an_assignment_whose_begin_cancels_itself_ends_the_watch() -> None:
     """A part of the client did, and nobody else: what is assigned would stay held back."""
-    consumer = _consumer(Books(), [One(1, 0)])
+    consumer = _consumer(Books(), [one(1, 0)])
     consumer.attach(KafkaBroker(), Settings(), "a broker")
     given_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     given_up.cancel()

@@ -20,6 +20,7 @@ from shared.kernel.ids import new_id
 from shared.messaging.consume import Consumer, Refusal
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.partitions import Offsets, Refuse, Slice
+from shared.messaging.records import Record, records_of
 from shared.messaging.slices import SliceConsumer
 from shared.runtime import tracing
 from shared.runtime.mongo import StoreUnavailable
@@ -35,22 +36,14 @@ def parent(number: int) -> str:
     return f"00-{number:032x}-00f067aa0ba902b7-01"
 
 
-def received(offset: int, traceparent: str | None) -> ConsumerRecord[bytes, bytes]:
+def received(offset: int, traceparent: str | None) -> Record:
     """An event as it comes from its topic."""
-    message = encode(Envelope(new_id("event"), NOW, seeker_registered(), traceparent))
-    return ConsumerRecord(
-        message.topic,
-        message.partition,
-        offset,
-        0,
-        0,
-        message.key,
-        message.value,
-        None,
-        len(message.key),
-        len(message.value),
-        tuple(message.headers),
+    told = encode(Envelope(new_id("event"), NOW, seeker_registered(), traceparent))
+    message = ConsumerRecord(
+        told.topic, told.partition, offset, 0, 0, told.key, told.value, None, 0, 0, tuple(told.headers)
     )
+    (record,) = records_of([message])
+    return record
 
 
 class Shard:
