@@ -56,6 +56,11 @@ FETCH_WAIT_SHARE = 0.1
 the first record, however long a fetch may wait. The embedded broker only looks now and then: what ends a silence comes
 late there by half of the wait at most, a twentieth of that silence. So an idle service costs next to nothing."""
 
+FETCH_STEPS = 6
+"""Steps of the event loop that the client needs to send its next fetch, once it has given all that it had. They are
+given to it before the batch is worked off, so that the broker answers meanwhile: of a backlog, a tenth of the time went
+by in waiting for those answers."""
+
 REBALANCE_TIMEOUT_MS = 10_000
 """How long a rebalance waits for a member: above any healthy batch (under 2 s). A member that takes longer loses its
 partitions and its batch comes again, which is harmless; the embedded broker waits this long for a killed one."""
@@ -203,9 +208,18 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
             if self._assignment != assignment:
                 records.clear()  # of partitions that were taken away meanwhile; they are read again by who has them now
             records += records_of(messages, self._decode)
-            timeout_ms = 0
-            most = min(most, self._batch_max - len(records)) if len(messages) == most else 0
+            if len(messages) < most:
+                return tuple(records) if await self._is_fetching(records) else ()
+            timeout_ms, most = 0, min(most, self._batch_max - len(records))
         return tuple(records)
+
+    async def _is_fetching(self, records: Sequence[Record]) -> bool:
+        """Let the client, which has no more, send its next fetch; whether these records are this consumer's still."""
+        assignment = self._assignment
+        self._lag.take(records)
+        for _ in range(FETCH_STEPS if records else 0):
+            await asyncio.sleep(0)
+        return self._assignment == assignment
 
     async def _fetched(self, consumer: Any, timeout_ms: int, most: int) -> list[Any]:
         """Messages that the client has, or the first that come within a time."""

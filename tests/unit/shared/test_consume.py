@@ -18,7 +18,7 @@ from prometheus_client import REGISTRY
 from shared.contracts.envelope import Envelope, encode
 from shared.kernel.clock import system_clock
 from shared.kernel.ids import new_id
-from shared.messaging.consume import FETCH_WAIT_MIN_MS, FETCH_WAIT_SHARE, Consumer, Refusal, fetch_wait_ms
+from shared.messaging.consume import FETCH_STEPS, FETCH_WAIT_MIN_MS, FETCH_WAIT_SHARE, Consumer, Refusal, fetch_wait_ms
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.records import AT_ONCE, records_of
 from shared.runtime.settings import Settings
@@ -142,3 +142,30 @@ async def test_what_was_read_of_an_assignment_that_ended_meanwhile_is_dropped() 
     client = Fetched(AT_ONCE + 2, lambda: consumer.on_partitions_revoked(set()))
     records = await consumer._poll(client)
     assert [record.offset for record in records] == [AT_ONCE, AT_ONCE + 1]
+
+
+@pytest.mark.parametrize("count", [1, AT_ONCE + 1])
+async def test_the_next_fetch_is_sent_before_a_batch_is_worked_off(count: int) -> None:
+    """So the broker answers meanwhile: the client does it in its own steps of the event loop."""
+    client, steps = Fetched(count), list[int]()
+
+    async def fetch() -> None:
+        for step in range(FETCH_STEPS):
+            steps.append(step)
+            await asyncio.sleep(0)
+
+    sending = asyncio.create_task(fetch())
+    records = await attached()._poll(client)
+    assert (len(records), len(steps)) == (count, FETCH_STEPS)
+    await sending
+
+
+async def test_what_was_taken_away_while_the_next_fetch_is_sent_is_dropped() -> None:
+    consumer = attached()
+
+    async def revoke() -> None:
+        await consumer.on_partitions_revoked(set())
+
+    revoking = asyncio.create_task(revoke())
+    assert await consumer._poll(Fetched(3)) == ()
+    await revoking
