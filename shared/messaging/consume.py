@@ -199,27 +199,22 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
         """Called before the connection is closed, by a stop or by the loss of the broker."""
 
     async def _poll(self, consumer: Any) -> tuple[Record, ...]:
-        """The next records as soon as there are some; none after `POLL_MS` without. A few at a time (`records`)."""
+        """The next records as soon as there are some, a few at a time (`AT_ONCE`); none after `POLL_MS` without."""
         records: list[Record] = []
-        timeout_ms, most = POLL_MS, min(AT_ONCE, self._batch_max)
+        assignment, timeout_ms, most = self._assignment, POLL_MS, min(AT_ONCE, self._batch_max)
         while most:
-            assignment = self._assignment
             messages = await self._fetched(consumer, timeout_ms, most)
-            if self._assignment != assignment:
-                records.clear()  # of partitions that were taken away meanwhile; they are read again by who has them now
-            records += records_of(messages, self._decode)
+            if self._assignment != assignment:  # what was read before is of partitions that are read by others now
+                records, assignment = [], self._assignment
+            fresh = records_of(messages, self._decode)
+            self._lag.take(fresh)
+            records += fresh
             if len(messages) < most:
-                return tuple(records) if await self._is_fetching(records) else ()
+                for _ in range(FETCH_STEPS if records else 0):
+                    await asyncio.sleep(0)
+                break
             timeout_ms, most = 0, min(most, self._batch_max - len(records))
-        return tuple(records)
-
-    async def _is_fetching(self, records: Sequence[Record]) -> bool:
-        """Let the client, which has no more, send its next fetch; whether these records are this consumer's still."""
-        assignment = self._assignment
-        self._lag.take(records)
-        for _ in range(FETCH_STEPS if records else 0):
-            await asyncio.sleep(0)
-        return self._assignment == assignment
+        return tuple(records) if self._assignment == assignment else ()
 
     async def _fetched(self, consumer: Any, timeout_ms: int, most: int) -> list[Any]:
         """Messages that the client has, or the first that come within a time."""
@@ -250,7 +245,6 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
     async def handle(self, records: Sequence[Record]) -> None:
         """Apply one batch. Returns when its effect is durable; raises when it must come again."""
         async with self._busy:
-            self._lag.take(records)
             good, bad = split(records)
             await self._dead_letters.send(bad)
             if good:

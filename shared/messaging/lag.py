@@ -69,11 +69,9 @@ class Lag:
             self._ends.clear()
 
     def take(self, records: Iterable[Record]) -> None:
-        """A batch is at hand; the client counts it as consumed, and nothing of it has taken effect."""
-        firsts: dict[tuple[str, int], int] = {}
+        """Records are at hand; the client counts them as consumed, and nothing of them has taken effect."""
         for place, run in groupby(records, PLACE):
-            firsts.setdefault(place, next(run).offset)
-        self._at_hand.update(firsts)
+            self._at_hand.setdefault(place, next(run).offset)
 
     def advance(self, offsets: Mapping[tuple[str, int], int]) -> None:
         """A part of the batch has taken effect.

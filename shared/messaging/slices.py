@@ -195,7 +195,6 @@ class SliceConsumer(Consumer):
         """Apply a batch, slice by slice; what fails is read again from where the last good slice ended."""
         async with self._busy:
             left = self._in_turn(records)
-            self._lag.take(left)
             try:
                 while left:
                     is_read = self._is_read()
