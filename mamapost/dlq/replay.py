@@ -20,8 +20,8 @@ from mamapost.dlq.letters import Letter, Origin, by_origin, starts
 from shared.contracts.envelope import Undecodable, decode
 from shared.contracts.topics import TOPICS
 from shared.messaging.connection import Connection
-from shared.messaging.records import REPLAYS_HEADER, replays_of
 from shared.messaging.reading import read_to_end
+from shared.messaging.records import REPLAYS_HEADER, replays_of
 
 BATCH = 500
 """Messages sent before their replay is noted: so many come twice at most when a replay is broken off."""
