@@ -17,8 +17,7 @@ PUBLISHED_TOP = 10
 """Places of a published ranking (DESIGN.md §4)."""
 
 PUBLISH_MAX = 32
-"""Rankings of one transaction. Their events are made and encoded in one piece, some three milliseconds that a reader
-waits; the transaction's own round trips take about as long."""
+"""Rankings of one transaction: its round trips take about as long as to make the events."""
 
 LOOK_MAX = 4
 """Rankings that are looked at before others may run: half a millisecond, since a reader waits meanwhile."""

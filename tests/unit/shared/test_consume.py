@@ -128,12 +128,13 @@ class Fetched:
 
 @pytest.mark.parametrize("count", [0, 1, AT_ONCE - 1, AT_ONCE, AT_ONCE + 1, 3 * AT_ONCE + 7, 500, 501])
 async def test_a_batch_is_taken_in_handfuls_and_nobody_waits_for_the_next_one(count: int) -> None:
-    client, most = Fetched(count), Settings().batch_max_records
-    records = await attached()._poll(client)
+    client, most, consumer = Fetched(count), Settings().batch_max_records, attached()
+    records = await consumer._poll(client)
     assert [record.offset for record in records] == list(range(min(count, most)))
     assert all(timeout_ms == 0 for timeout_ms, _ in client.calls[1:]), "only for the first messages is waited"
     assert all(asked <= AT_ONCE for _, asked in client.calls)
     assert len(client.calls) <= -(-min(count + 1, most) // AT_ONCE), "a client that has no more is not asked again"
+    assert set(consumer._lag._at_hand.values()) == ({0} if count else set()), "nothing of it has taken effect"
 
 
 async def test_what_was_read_of_an_assignment_that_ended_meanwhile_is_dropped() -> None:
