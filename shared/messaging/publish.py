@@ -10,6 +10,10 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 from shared.contracts.envelope import Message
 
+AT_ONCE = 32
+"""Messages that are put into batches before others may run: a millisecond. The relay may have a thousand, and who asks
+the service something waits meanwhile."""
+
 
 async def publish(producer: AIOKafkaProducer, messages: Iterable[Message]) -> None:
     """Send messages and await the acknowledgements; each partition gets its own in the order given.
@@ -24,7 +28,9 @@ async def publish(producer: AIOKafkaProducer, messages: Iterable[Message]) -> No
         batch.close()  # or another's `send` would add to it
         sent.append(await producer.send_batch(batch, place[0], partition=place[1]))
 
-    for message in messages:
+    for number, message in enumerate(messages, 1):
+        if number % AT_ONCE == 0:
+            await asyncio.sleep(0)
         place = (message.topic, message.partition)
         batch = filling.get(place)
         if batch is None or not _fits(batch, message):
