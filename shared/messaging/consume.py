@@ -203,7 +203,12 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
         records: list[Record] = []
         assignment, timeout_ms, most = self._assignment, POLL_MS, min(AT_ONCE, self._batch_max)
         while most:
-            messages = await self._fetched(consumer, timeout_ms, most)
+            try:
+                messages = await self._fetched(consumer, timeout_ms, most)
+            except KafkaError:
+                if not records:
+                    raise
+                break  # it is told; the client counts what was read as consumed, so that it must not be passed over
             if self._assignment != assignment:  # what was read before is of partitions that are read by others now
                 records, assignment = [], self._assignment
             fresh = records_of(messages, self._decode)

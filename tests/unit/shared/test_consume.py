@@ -137,6 +137,20 @@ async def test_a_batch_is_taken_in_handfuls_and_nobody_waits_for_the_next_one(co
     assert set(consumer._lag._at_hand.values()) == ({0} if count else set()), "nothing of it has taken effect"
 
 
+async def test_what_was_read_before_the_client_broke_is_not_passed_over() -> None:
+    """The client counts it as consumed: were it dropped, the next batch would commit past it."""
+
+    async def breaks() -> None:
+        raise UnknownMemberIdError
+
+    consumer = attached()
+    records = await consumer._poll(Fetched(AT_ONCE + 1, breaks))
+    assert len(records) == AT_ONCE
+    with pytest.raises(UnknownMemberIdError):
+        async with asyncio.timeout(5):
+            await consumer.watch(asyncio.Event())
+
+
 async def test_what_was_read_of_an_assignment_that_ended_meanwhile_is_dropped() -> None:
     """Whoever has its partitions now reads it again; so does this consumer if they come back."""
     consumer = attached()
