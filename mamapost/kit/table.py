@@ -168,11 +168,16 @@ def read_table(file: Path, name: str) -> dict[str, Post]:
 
 
 def _sqlite(file: Path, name: str) -> Iterable[Mapping[str, Any]]:
-    """Read only: an integrator's consumer may be writing at this moment."""
+    """Read only: an integrator's consumer may be writing at this moment.
+
+    Opened for writing all the same: where the consumer was killed in the middle of a transaction, who reads next must
+    undo it first.
+    """
     if not name.isidentifier():
         raise TableUnreadable(f"{name}: expected the name of a table or view")
-    db = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10)
+    db = sqlite3.connect(f"file:{file}?mode=rw", uri=True, timeout=10)
     try:
+        db.execute("PRAGMA query_only = ON")
         db.row_factory = sqlite3.Row
         return [dict(row) for row in db.execute(f"SELECT {', '.join(COLUMNS)} FROM {name}")]  # noqa: S608
     finally:

@@ -6,6 +6,8 @@ import csv
 import json
 import random
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -158,3 +160,23 @@ def test_a_post_that_only_poison_names_is_told_so() -> None:
     assert findings == [
         Finding("pst-x", "listed, but never opened", "only in messages that are no events of version 1")
     ]
+
+
+WRITER = """
+import os, signal, sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("PRAGMA cache_size = 1")  # so that some of what is not committed stands in the file already
+db.execute("CREATE TABLE open_posts (post_id, version, sequence, top)")
+db.execute("INSERT INTO open_posts VALUES (?, 1, 1, '[]')", (sys.argv[2],))
+db.execute("BEGIN")
+db.executemany("INSERT INTO open_posts VALUES (?, 2, 2, '[]')", [(f"{n:0500}",) for n in range(1_000)])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_table_whose_writer_was_killed_is_read_as_it_was_committed(tmp_path: Path) -> None:
+    """What is left to be undone is undone by who reads next."""
+    file, post_id = tmp_path / "posts.db", f"pst-{1:032x}"
+    subprocess.run([sys.executable, "-c", WRITER, file, post_id], check=False, timeout=60)
+    assert file.with_name("posts.db-journal").stat().st_size > 0, "the writer was in the middle of a transaction"
+    assert list(read_table(file, "open_posts")) == [post_id]
