@@ -21,7 +21,7 @@ from shared.messaging.consume import split
 from shared.messaging.records import AT_ONCE, Record, records_of
 
 STAGES = ("client library", "decode", "facts", "engine")
-"""Bytes of the broker to records; records to valid events; events to facts of the domain; facts into the rankings."""
+"""Bytes of the broker to messages; messages to valid events; events to facts of the domain; facts into the rankings."""
 
 
 def stages(play: Play, count: int) -> dict[str, float]:

@@ -58,8 +58,7 @@ late there by half of the wait at most, a twentieth of that silence. So an idle 
 
 FETCH_STEPS = 6
 """Steps of the event loop that the client needs to send its next fetch, once it has given all that it had. They are
-given to it before the batch is worked off, so that the broker answers meanwhile: of a backlog, a tenth of the time went
-by in waiting for those answers."""
+given to it before the batch is worked off, so that the broker answers meanwhile."""
 
 REBALANCE_TIMEOUT_MS = 10_000
 """How long a rebalance waits for a member: above any healthy batch (under 2 s). A member that takes longer loses its

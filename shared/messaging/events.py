@@ -18,6 +18,7 @@ from shared.contracts.envelope import Envelope, Message, encode
 from shared.contracts.fields import Event
 from shared.contracts.topics import with_old_versions
 from shared.kernel.ids import new_id
+from shared.kernel.turns import in_turns
 from shared.runtime import tracing
 from shared.runtime.logs import logger
 from shared.runtime.mongo import Database, Document, Session
@@ -98,10 +99,8 @@ class EventLog:
             Envelope(new_id("event"), at, old, trace) for event in events for old in with_old_versions(event, day)[1:]
         ]
         documents: list[Document] = []
-        for each in (*envelopes, *older):
-            documents.append(document_of(each))
-            if len(documents) % AT_ONCE == 0:
-                await asyncio.sleep(0)
+        async for few in in_turns((*envelopes, *older), AT_ONCE):
+            documents += map(document_of, few)
         await self.collection.insert_many(documents, session=session)
         if _log.is_enabled_for(logging.DEBUG):
             for envelope in envelopes:

@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from shared.contracts.envelope import Message
+from shared.kernel.turns import in_turns
 
 AT_ONCE = 32
 """Messages that are put into batches before others may run: a millisecond. The relay may have a thousand, and who asks
@@ -28,16 +29,15 @@ async def publish(producer: AIOKafkaProducer, messages: Iterable[Message]) -> No
         batch.close()  # or another's `send` would add to it
         sent.append(await producer.send_batch(batch, place[0], partition=place[1]))
 
-    for number, message in enumerate(messages, 1):
-        if number % AT_ONCE == 0:
-            await asyncio.sleep(0)
-        place = (message.topic, message.partition)
-        batch = filling.get(place)
-        if batch is None or not _fits(batch, message):
-            if batch is not None:
-                await send(place, batch)
-            batch = filling[place] = producer.create_batch()
-            _fits(batch, message)  # the first always does
+    async for few in in_turns(messages, AT_ONCE):
+        for message in few:
+            place = (message.topic, message.partition)
+            batch = filling.get(place)
+            if batch is None or not _fits(batch, message):
+                if batch is not None:
+                    await send(place, batch)
+                batch = filling[place] = producer.create_batch()
+                _fits(batch, message)  # the first always does
     for place, batch in filling.items():
         await send(place, batch)
     outcomes = await asyncio.gather(*sent, return_exceptions=True)

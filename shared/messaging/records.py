@@ -1,6 +1,6 @@
 """Messages as a consumer holds them: decoded, and without what nobody asks for any more.
 
-A message of aiokafka is some forty objects, most of them headers. A batch of them does not fit into the cache of a
+A message of aiokafka is dozens of objects, most of them headers. A batch of them does not fit into the cache of a
 processor: to unpack a whole one, then to decode it, then to let it go, waits for memory three times. So a few are
 unpacked, decoded and let go at a time (`AT_ONCE`), and what is kept of each is a `Record`.
 """
@@ -20,8 +20,7 @@ AT_ONCE = 64
 not be faster, and each such handful costs a call of the client."""
 
 REPLAYS_HEADER = "mamapost_replays"
-"""Header of a message that was sent again: how often. It is the last one, and its dead letter repeats the number: no
-loop goes unseen."""
+"""Header of a message that was sent again: how often. Its dead letter repeats the number: no loop goes unseen."""
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -61,7 +60,5 @@ def records_of(messages: Iterable[ConsumerRecord[bytes, bytes]], decode: Decode 
 
 def replays_of(headers: Sequence[tuple[str, bytes | None]]) -> int:
     """How often a message was sent again; 0 where nothing, or nothing sensible, is said of it."""
-    if not headers or headers[-1][0] != REPLAYS_HEADER:
-        return 0
-    said = headers[-1][1] or b""
+    said = next((value for name, value in headers if name == REPLAYS_HEADER), None) or b""
     return int(said) if len(said) <= 4 and said.isdigit() else 0

@@ -173,6 +173,7 @@ async def test_events_become_rankings_that_survive_a_restart(
         await eventually(closed, "the closed post's empty ranking is published")
     events_kept = await own.db["events"].find({"entity_id": id_of("pst", 1)}).sort("version", 1).to_list(None)
     assert [event["version"] for event in events_kept] == list(range(1, len(events_kept) + 1))
+    assert b'"top":[]' in events_kept[-1]["value"]
 
 
 async def _published(own: Mongo, post_id: str, says: bytes = b"") -> bool:

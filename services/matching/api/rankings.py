@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from datetime import datetime
 from heapq import nsmallest
-from itertools import islice
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -29,6 +27,7 @@ from services.matching.domain import BEST_POSTS, TOP_SEEKERS, RankedPost, Ranked
 from services.matching.use_cases.helps import IDS_SLICE
 from shared.contracts.fields import City
 from shared.contracts.matching import Parts as PartsPayload
+from shared.kernel.turns import in_turns
 from shared.runtime.pages import LIMIT_DEFAULT, Cursor, Limit, Page, decode_cursor, encode_cursor
 from shared.runtime.routers import reading
 
@@ -181,11 +180,9 @@ async def _page(
     Those of a large city are looked through in pieces: who comes meanwhile may be missing, as if she came later.
     """
     last = decode_cursor(name, cursor)
-    source, lowest = iter(ids), list[str]()
-    while piece := list(islice(source, IDS_SLICE)):
+    lowest: list[str] = []
+    async for piece in in_turns(ids, IDS_SLICE):
         lowest = nsmallest(limit + 1, [*lowest, *(id_ for id_ in piece if last is None or id_ > last)])
-        if len(piece) == IDS_SLICE:
-            await asyncio.sleep(0)
     page = lowest[:limit]
     return page, encode_cursor(name, page[-1]) if len(lowest) > limit else None
 

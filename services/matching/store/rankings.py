@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -15,6 +14,7 @@ from services.matching.ports import Basis, Noted, Published
 from services.matching.store.driver import READ_BATCH, told
 from shared.contracts.matching import RankingChanged
 from shared.contracts.topics import partition_of
+from shared.kernel.turns import in_turns
 from shared.messaging.events import EventLog
 from shared.runtime.mongo import Collection, Document, Mongo, Session
 
@@ -69,12 +69,16 @@ class MongoRankings:
         """
         operations: list[ReplaceOne[Document]] = []
         events: list[RankingChanged] = []
-        for change in changes:
-            known = {"_id": change.post_id, "sequence": change.sequence - 1}
-            operations.append(ReplaceOne(known, _note(change, at), upsert=change.sequence == 1))
-            events.append(_event(change))
-            if len(events) % AT_ONCE == 0:
-                await asyncio.sleep(0)
+        async for few in in_turns(changes, AT_ONCE):
+            operations += [
+                ReplaceOne(
+                    {"_id": change.post_id, "sequence": change.sequence - 1},
+                    _note(change, at),
+                    upsert=change.sequence == 1,
+                )
+                for change in few
+            ]
+            events += map(_event, few)
 
         async def work(session: Session) -> None:
             done = await self._collection.bulk_write(operations, session=session)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Protocol
 
 from services.matching.domain import Candidate, EntityKind, Opening, Policy
 from services.matching.domain.helps import Helps, PostHelps, SeekerHelps
 from services.matching.errors import PostUnknown, SeekerUnknown
+from shared.kernel.turns import in_turns
 
 SLICE = 128
 """Profiles that are looked at before others run: about 2 ms, so that no reader waits longer for the event loop."""
@@ -77,9 +76,8 @@ async def what_helps_seeker(profiles: Profiles, seeker_id: str) -> WhatHelps:
         return WhatHelps((), 0, 0)
     search = SeekerHelps(profiles.policy_of(city), candidate)
     posts, of = await _share(profiles.ids("post", city))
-    for ids in _slices(posts):
+    async for ids in in_turns(posts, SLICE):
         search.look(map(profiles.opening, ids))
-        await asyncio.sleep(0)
     return WhatHelps(search.helps(), len(posts), of)
 
 
@@ -97,15 +95,9 @@ async def what_helps_post(profiles: Profiles, post_id: str) -> WhatHelps:
         return WhatHelps((), 0, 0)
     search = PostHelps(profiles.policy_of(city), opening)
     seekers, of = await _share(profiles.ids("seeker", city))
-    for ids in _slices(seekers):
+    async for ids in in_turns(seekers, SLICE):
         search.look(map(profiles.candidate, ids))
-        await asyncio.sleep(0)
     return WhatHelps(search.helps(), len(seekers), of)
-
-
-def _slices(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(ids), SLICE):
-        yield ids[start : start + SLICE]
 
 
 async def _share(ids: Iterable[str]) -> tuple[Sequence[str], int]:
@@ -116,14 +108,12 @@ async def _share(ids: Iterable[str]) -> tuple[Sequence[str], int]:
     """
     taken: list[str] = []
     below, of = TAILS, 0
-    source = iter(ids)
-    while piece := list(islice(source, IDS_SLICE)):
+    async for piece in in_turns(ids, IDS_SLICE):
         of += len(piece)
         taken += [id_ for id_ in piece if below == TAILS or _tail(id_) < below]
         while len(taken) > LOOKED_AT_MAX:
             below //= 2
             taken = [id_ for id_ in taken if _tail(id_) < below]
-        await asyncio.sleep(0)
     return taken, of
 
 

@@ -12,6 +12,7 @@ from services.matching.ports import Noted, Published, RankingOutbox, digest_of
 from services.matching.use_cases.changes import is_over
 from services.matching.use_cases.live import Live, Part
 from shared.contracts.topics import partition_of
+from shared.kernel.turns import in_turns
 
 PUBLISHED_TOP = 10
 """Places of a published ranking (DESIGN.md §4)."""
@@ -103,12 +104,8 @@ def _batches(post_ids: Sequence[str]) -> Iterable[Sequence[str]]:
 
 async def _changes(live: Live, post_ids: Sequence[str]) -> list[Published]:
     changes: list[Published] = []
-    for start in range(0, len(post_ids), LOOK_MAX):
-        for post_id in post_ids[start : start + LOOK_MAX]:
-            change = _change(live, post_id)
-            if change is not None:
-                changes.append(change)
-        await asyncio.sleep(0)
+    async for few in in_turns(post_ids, LOOK_MAX):
+        changes += [change for post_id in few if (change := _change(live, post_id)) is not None]
     return changes
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 
@@ -17,6 +18,7 @@ from services.matching.hiring.board import OwnedBoard
 from services.matching.hiring.loop import AGAIN_AFTER, JUDGED_AT_ONCE
 from services.matching.ports import Board, OfferBook
 from shared.kernel.ids import new_id
+from tests.turns import between_turns
 from tests.unit.matching.cities import NOW, YANTAI, post, seeker
 from tests.unit.matching.hiring_world import SlowBoard, Town
 from tests.unit.matching.wire import id_of
@@ -27,26 +29,11 @@ async def test_others_run_while_many_hirings_are_judged(monkeypatch: pytest.Monk
     for number in range(1, 3 * JUDGED_AT_ONCE + 1):
         town.open(number)
     await town.tick()
-    judged = 0
-    at_once: list[int] = []
-
-    def counted(*given: Any) -> Plan:
-        nonlocal judged
-        judged += 1
-        return plan(*given)
-
-    async def other() -> None:
-        before = 0
-        while True:
-            at_once.append(judged - before)
-            before = judged
-            await asyncio.sleep(0)
-
-    monkeypatch.setattr(loop, "plan", counted)
-    running = asyncio.create_task(other())
-    await town.tick()
-    running.cancel()
-    assert judged >= 3 * JUDGED_AT_ONCE
+    judged = Mock(wraps=plan)
+    monkeypatch.setattr(loop, "plan", judged)
+    with between_turns(lambda: judged.call_count) as at_once:
+        await town.tick()
+    assert judged.call_count >= 3 * JUDGED_AT_ONCE
     assert max(at_once) <= JUDGED_AT_ONCE
 
 

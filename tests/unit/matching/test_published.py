@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 
@@ -15,6 +14,7 @@ from services.matching.store.rankings import MongoRankings
 from shared.kernel.ids import new_id
 from shared.messaging.events import EventLog
 from shared.runtime.mongo import Mongo
+from tests.turns import between_turns
 from tests.unit.matching.cities import NOW, YANTAI
 
 
@@ -34,24 +34,12 @@ class Store:
 
 async def test_others_get_their_turn_while_many_rankings_are_published(monkeypatch: pytest.MonkeyPatch) -> None:
     many = 5 * rankings.AT_ONCE + 3
-    steps, make, made_at = 0, rankings._event, list[int]()
-
-    async def others() -> None:
-        nonlocal steps
-        while True:
-            steps += 1
-            await asyncio.sleep(0)
-
-    def event(change: Published) -> Any:
-        made_at.append(steps)
-        return make(change)
-
-    monkeypatch.setattr(rankings, "_event", event)
+    made = Mock(wraps=rankings._event)
+    monkeypatch.setattr(rankings, "_event", made)
     store = Store()
-    reading = asyncio.create_task(others())
     changes = [Published(new_id("post"), YANTAI, 1, (), Basis(NOW)) for _ in range(many)]
-    await MongoRankings(cast(Mongo, store), cast(EventLog, store)).publish(changes, NOW)
-    reading.cancel()
+    with between_turns(lambda: made.call_count) as at_once:
+        await MongoRankings(cast(Mongo, store), cast(EventLog, store)).publish(changes, NOW)
     assert store.transactions == 1
-    assert len(made_at) == many
-    assert max(Counter(made_at).values()) == rankings.AT_ONCE
+    assert made.call_count == many
+    assert max(at_once) == rankings.AT_ONCE

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import random
 from collections.abc import Iterable
 
@@ -24,6 +23,7 @@ from services.matching.engine import Engine
 from services.matching.errors import PostUnknown, SeekerUnknown
 from services.matching.use_cases import helps
 from services.matching.use_cases.helps import SLICE, what_helps_post, what_helps_seeker
+from tests.turns import between_turns
 from tests.unit.matching.cities import ELSEWHERE, NOW, YANTAI, post, seeded_city, seeker
 from tests.unit.matching.wire import id_of
 
@@ -79,17 +79,8 @@ async def test_both_sides_are_told_what_the_whole_city_says() -> None:
 
 async def test_others_run_after_every_piece() -> None:
     known = Known(CITY)
-    seen: list[int] = []
-
-    async def other() -> None:
-        while True:
-            seen.append(len(known.asked))
-            await asyncio.sleep(0)
-
-    running = asyncio.create_task(other())
-    await what_helps_seeker(known, id_of("skr", 7))
-    running.cancel()
-    steps = [after - before for before, after in itertools.pairwise(seen)]
+    with between_turns(lambda: len(known.asked)) as steps:
+        await what_helps_seeker(known, id_of("skr", 7))
     assert max(steps) <= SLICE + 1, "the first piece comes with the seeker herself"
     assert len(steps) >= 3
 
@@ -142,17 +133,9 @@ async def test_others_run_while_the_ids_of_a_large_city_are_collected(monkeypatc
 
     monkeypatch.setattr(known, "ids", counted)
     taken.append(0)
-    seen: list[int] = []
-
-    async def other() -> None:
-        while True:
-            seen.append(taken[0])
-            await asyncio.sleep(0)
-
-    running = asyncio.create_task(other())
-    await what_helps_post(known, id_of("pst", 1))
-    running.cancel()
-    assert max(after - before for before, after in itertools.pairwise(seen)) <= 64
+    with between_turns(lambda: taken[0]) as steps:
+        await what_helps_post(known, id_of("pst", 1))
+    assert max(steps) <= 64
 
 
 async def test_cities_that_come_while_a_search_runs_do_not_break_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 import structlog
 
-from shared.contracts.envelope import Envelope
 from shared.messaging import events
 from shared.messaging.events import EventLog
 from shared.runtime.logs import logger
 from shared.runtime.mongo import Database, Session
 from tests.events import NOW, seeker_registered
+from tests.turns import between_turns
 
 
 class Collection:
@@ -51,26 +50,14 @@ class Calls:
 
 async def test_others_get_their_turn_while_many_events_are_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
     many = 5 * events.AT_ONCE + 3
-    steps, encode, encoded_at = 0, events.document_of, list[int]()
-
-    async def others() -> None:
-        nonlocal steps
-        while True:
-            steps += 1
-            await asyncio.sleep(0)
-
-    def document_of(each: Envelope) -> dict[str, Any]:
-        encoded_at.append(steps)
-        return encode(each)
-
-    monkeypatch.setattr(events, "document_of", document_of)
-    reading = asyncio.create_task(others())
-    await EventLog(cast("Database", {"events": Collection()}), "registry").append(
-        cast("Session", None), [seeker_registered() for _ in range(many)], NOW
-    )
-    reading.cancel()
-    assert len(encoded_at) == many
-    assert max(Counter(encoded_at).values()) == events.AT_ONCE
+    encoded = Mock(wraps=events.document_of)
+    monkeypatch.setattr(events, "document_of", encoded)
+    with between_turns(lambda: encoded.call_count) as at_once:
+        await EventLog(cast("Database", {"events": Collection()}), "registry").append(
+            cast("Session", None), [seeker_registered() for _ in range(many)], NOW
+        )
+    assert encoded.call_count == many
+    assert max(at_once) == events.AT_ONCE
 
 
 def test_loggers_know_whether_they_are_heard() -> None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterator
 from typing import Any, cast
+from unittest.mock import Mock
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from shared.contracts.envelope import Envelope, Message, encode
+from shared.contracts.envelope import Envelope, encode
 from shared.contracts.topics import MESSAGE_MAX_BYTES
 from shared.kernel.ids import new_id
 from shared.messaging.bus import PRODUCER_BATCH_MAX_BYTES
 from shared.messaging.publish import AT_ONCE, publish
+from tests.turns import between_turns
 from tests.unit.matching.wire import AT, seeker_registered
 
 
@@ -46,22 +46,11 @@ async def test_no_batch_is_larger_than_what_a_topic_takes() -> None:
 
 
 async def test_others_get_their_turn_while_many_messages_are_put_into_batches() -> None:
-    producer, steps, taken_at = Kept(), 0, list[int]()
-
-    async def others() -> None:
-        nonlocal steps
-        while True:
-            steps += 1
-            await asyncio.sleep(0)
-
-    def messages() -> Iterator[Message]:
-        for number in range(5 * AT_ONCE + 3):
-            taken_at.append(steps)
-            yield encode(Envelope(new_id("event"), AT, seeker_registered(number, version=1)))
-
-    asking = asyncio.create_task(others())
-    await publish(cast(Any, producer), messages())
-    asking.cancel()
+    many = 5 * AT_ONCE + 3
+    producer, taken = Kept(), Mock(wraps=encode)
+    events = [Envelope(new_id("event"), AT, seeker_registered(number, version=1)) for number in range(many)]
+    with between_turns(lambda: taken.call_count) as at_once:
+        await publish(cast(Any, producer), map(taken, events))
     await producer.own.stop()
-    assert sum(batch.record_count() for batch in producer.batches) == len(taken_at) == 5 * AT_ONCE + 3
-    assert max(Counter(taken_at).values()) == AT_ONCE
+    assert sum(batch.record_count() for batch in producer.batches) == taken.call_count == many
+    assert max(at_once) == AT_ONCE

@@ -34,3 +34,8 @@ def test_how_often_it_was_sent_again(said: bytes, count: int) -> None:
     (record,) = records_of([_message(None, (REPLAYS_HEADER, said))])
     assert record.replays == count
     assert replays_of([(REPLAYS_HEADER, None)]) == replays_of([]) == 0
+
+
+def test_a_header_that_came_after_it_hides_no_loop() -> None:
+    (record,) = records_of([_message(None, (REPLAYS_HEADER, b"3"), ("of a mirror", b"1"))])
+    assert record.replays == 3
