@@ -45,6 +45,8 @@ def apply(db, record):
         event = json.loads(record.value or b"")
         event["top"] = json.dumps([ranked["seeker_id"] for ranked in event.get("top", ())])
         db.execute(APPLY[topic], event)
+    except sqlite3.OperationalError:
+        raise  # no fault of the event: nothing is committed, and it comes again
     except (ValueError, TypeError, AttributeError, sqlite3.Error) as error:
         print(f"left out {topic}/{record.partition}/{record.offset}: {error}", file=sys.stderr)
 

@@ -44,6 +44,8 @@ def apply(db, message):
         event = json.loads(message.value() or b"")
         event["top"] = json.dumps([ranked["seeker_id"] for ranked in event.get("top", ())])
         db.execute(APPLY[topic], event)
+    except sqlite3.OperationalError:
+        raise  # no fault of the event: nothing is committed, and it comes again
     except (ValueError, TypeError, AttributeError, sqlite3.Error) as error:
         print(f"left out {topic}/{message.partition()}/{message.offset()}: {error}", file=sys.stderr)
 
@@ -55,6 +57,7 @@ def main(brokers, file):
         {
             "bootstrap.servers": brokers,
             "group.id": f"{PREFIX}posts-confluent",
+            "session.timeout.ms": 10_000,  # who was killed holds its partitions for so long
             "auto.offset.reset": "earliest",  # a new subscriber begins at the beginning
             "enable.auto.commit": False,  # offsets are stored after the rows, never before
             "fetch.wait.max.ms": 50,  # the embedded broker of `make up` waits this long even if there is something

@@ -67,6 +67,10 @@ async def apply(message: KafkaMessage) -> None:
         event["top"] = json.dumps([ranked["seeker_id"] for ranked in event.get("top", ())])
         with db:
             db.execute(APPLY[topic], event)
+    except sqlite3.OperationalError as error:  # no fault of the event: nothing is committed, and it comes again
+        print(f"cannot store {topic}/{record.partition}/{record.offset}: {error}", file=sys.stderr)
+        await asyncio.sleep(1)
+        raise
     except (ValueError, TypeError, AttributeError, sqlite3.Error) as error:
         print(f"left out {topic}/{record.partition}/{record.offset}: {error}", file=sys.stderr)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from deploy.local.errors import LocalRunError
@@ -20,6 +23,9 @@ COLUMNS = ("post_id", "version", "sequence", "top")
 
 FILE_MAX_BYTES = 100 * 1024 * 1024
 """A table of 3,000 posts has about 1 MB."""
+
+PRIMARY_CODE = 0xFF
+"""Bits of an SQLite result code that name the kind of error (https://www.sqlite.org/rescode.html)."""
 
 
 class TableUnreadable(LocalRunError):
@@ -168,16 +174,32 @@ def read_table(file: Path, name: str) -> dict[str, Post]:
 
 
 def _sqlite(file: Path, name: str) -> Iterable[Mapping[str, Any]]:
-    """Read only: an integrator's consumer may be writing at this moment.
+    """Never writes to the file: an integrator's consumer may be writing at this moment.
 
-    Opened for writing all the same: where the consumer was killed in the middle of a transaction, who reads next must
-    undo it first.
+    What a consumer was killed in the middle of must be undone before anything is read. Whether it is dead cannot be
+    known (SQLite for WebAssembly locks in its own way), and undoing what a living one does would break it. So it is
+    undone in a copy.
     """
     if not name.isidentifier():
         raise TableUnreadable(f"{name}: expected the name of a table or view")
-    db = sqlite3.connect(f"file:{file}?mode=rw", uri=True, timeout=10)
     try:
-        db.execute("PRAGMA query_only = ON")
+        return _rows(f"{file.absolute().as_uri()}?mode=ro", name)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & PRIMARY_CODE != sqlite3.SQLITE_READONLY:
+            raise
+    with TemporaryDirectory() as folder:
+        copy = Path(folder, file.name)
+        # The file first: what a living consumer changes in it stands in its journal before.
+        shutil.copyfile(file, copy)
+        for left in ("-journal", "-wal"):
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copyfile(f"{file}{left}", f"{copy}{left}")
+        return _rows(copy.as_uri(), name)
+
+
+def _rows(uri: str, name: str) -> Iterable[Mapping[str, Any]]:
+    db = sqlite3.connect(uri, uri=True, timeout=10)
+    try:
         db.row_factory = sqlite3.Row
         return [dict(row) for row in db.execute(f"SELECT {', '.join(COLUMNS)} FROM {name}")]  # noqa: S608
     finally:

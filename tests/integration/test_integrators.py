@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -31,6 +33,7 @@ from tests.integration.feed_server import served_feed
 KIT = Path(__file__).parents[2] / "examples" / "integrators"
 RIGHT = right_table(load())
 TIMEOUT_S = 120
+NO_COLUMN = re.compile("no column named|no such column")
 
 
 class Consumer:
@@ -81,6 +84,21 @@ class Consumer:
         finally:
             await self.kill()
 
+    async def blames_no_event(self) -> None:
+        """What cannot be stored is not passed over: once it can be, the table is right."""
+        with contextlib.closing(sqlite3.connect(self._table)) as db:
+            db.execute("CREATE TABLE posts (post_id TEXT PRIMARY KEY)")
+        try:
+            await self.start()
+            await eventually(lambda: NO_COLUMN.search(self._log.read_text()) is not None, "it says so", TIMEOUT_S)
+            await self.kill()
+            assert not re.search(f"left out .*({NO_COLUMN.pattern})", self._log.read_text())
+            self._table.unlink()
+            await self.start()
+            await eventually(self.is_right, f"{self._command}: the right table\n{self._log.read_text()}", TIMEOUT_S)
+        finally:
+            await self.kill()
+
 
 @pytest.fixture
 async def prefix(settings: Settings) -> str:
@@ -95,6 +113,15 @@ async def test_consumers_in_python_survive_and_are_right(settings: Settings, pre
         for name in ("aiokafka", "confluent", "faststream"):
             command = [sys.executable, str(KIT / f"with_{name}.py"), settings.kafka]
             group.create_task(Consumer(command, {"TOPIC_PREFIX": prefix}, tmp_path / f"{name}.db").survives())
+
+
+async def test_consumers_in_python_pass_over_nothing_that_they_cannot_store(
+    settings: Settings, prefix: str, tmp_path: Path
+) -> None:
+    async with asyncio.TaskGroup() as group:
+        for name in ("aiokafka", "confluent", "faststream"):
+            command = [sys.executable, str(KIT / f"with_{name}.py"), settings.kafka]
+            group.create_task(Consumer(command, {"TOPIC_PREFIX": prefix}, tmp_path / f"{name}.db").blames_no_event())
 
 
 @pytest.fixture(scope="session")
@@ -118,6 +145,13 @@ async def test_the_consumer_in_node_survives_and_is_right(
     command = ["node", str(node_kit / "with_kafkajs.js"), settings.kafka]
     (tmp_path / "node.db.lock").mkdir()  # as one that was killed while it wrote leaves it
     await Consumer(command, {"TOPIC_PREFIX": prefix}, tmp_path / "node.db").survives()
+
+
+async def test_the_consumer_in_node_passes_over_nothing_that_it_cannot_store(
+    settings: Settings, prefix: str, tmp_path: Path, node_kit: Path
+) -> None:
+    command = ["node", str(node_kit / "with_kafkajs.js"), settings.kafka]
+    await Consumer(command, {"TOPIC_PREFIX": prefix}, tmp_path / "node.db").blames_no_event()
 
 
 async def test_the_consumer_with_kcat_survives_and_is_right(settings: Settings, prefix: str, tmp_path: Path) -> None:
