@@ -32,8 +32,9 @@ from shared.contracts.topics import partition_of
 from shared.kernel.clock import system_clock
 from shared.kernel.ids import new_id
 from shared.messaging.bus import PRODUCER_BATCH_MAX_BYTES, Bus
-from shared.messaging.consume import FETCH_WAIT_MIN_MS, Refusal
+from shared.messaging.consume import Refusal
 from shared.messaging.events import EventLog
+from shared.messaging.polling import FETCH_WAIT_MIN_MS
 from shared.messaging.publish import publish
 from shared.runtime.mongo import Mongo
 from shared.runtime.settings import Settings

@@ -204,11 +204,11 @@ async def _loop(figures: Figures, served: Served, scale: Scale) -> None:
         messages = draw(served, count)
         before = await ends(kafka, topics)
         async with Sender(kafka) as sender:
-            os.kill(served.pid, signal.SIGSTOP)
+            os.killpg(os.getpgid(served.pid), signal.SIGSTOP)  # what it has started to fetch for it, too
             try:
                 await sender.send(messages)
             finally:
-                os.kill(served.pid, signal.SIGCONT)
+                os.killpg(os.getpgid(served.pid), signal.SIGCONT)
             started = time.perf_counter()
             await reached(served, messages)
             rates.append(count / (time.perf_counter() - started))

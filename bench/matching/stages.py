@@ -17,11 +17,13 @@ from bench.matching.wire import PARTITION, Speaker
 from services.matching.facts import fact_of
 from shared.contracts import fast
 from shared.contracts.envelope import Message
+from shared.messaging import carried
 from shared.messaging.consume import split
 from shared.messaging.records import AT_ONCE, Record, records_of
 
-STAGES = ("client library", "decode", "facts", "engine")
-"""Bytes of the broker to messages; messages to valid events; events to facts of the domain; facts into the rankings."""
+STAGES = ("client library", "decode", "write", "read", "facts", "engine")
+"""Bytes of the broker to messages; messages to valid events; these into the pipe, the last stage of the process
+that fetches; out of it to events again; events to facts of the domain; facts into the rankings."""
 
 
 def stages(play: Play, count: int) -> dict[str, float]:
@@ -31,7 +33,7 @@ def stages(play: Play, count: int) -> dict[str, float]:
     for at in range(0, count, BATCH):
         fetched = chain.from_iterable([*_fetched(messages[at : at + BATCH])])
         records: list[Record] = []
-        while True:  # as `consume.Consumer` does it: what was unpacked is decoded, and let go, while it is in the cache
+        while True:  # as `polling.Polling` does it: what was unpacked is decoded, and let go, while it is in the cache
             began = time.perf_counter()
             handful = [*islice(fetched, AT_ONCE)]
             unpacked = time.perf_counter()
@@ -41,7 +43,9 @@ def stages(play: Play, count: int) -> dict[str, float]:
             if not handful:
                 break
         moments = [time.perf_counter()]
-        good, bad = split(records)
+        written = carried.write_fetched(1, [], records)
+        moments.append(time.perf_counter())
+        good, bad = split(carried.records_of(carried.read_fetched(written[carried.LENGTH_BYTES :])))
         moments.append(time.perf_counter())
         facts = [fact_of(envelope.event) for _, envelope in good]
         moments.append(time.perf_counter())
@@ -49,7 +53,7 @@ def stages(play: Play, count: int) -> dict[str, float]:
         moments.append(time.perf_counter())
         if bad:
             raise AssertionError(f"the benchmark's own message is refused: {bad[0].detail}")
-        for stage, began, ended in zip(STAGES[1:], moments, moments[1:], strict=False):
+        for stage, began, ended in zip(STAGES[2:], moments, moments[1:], strict=False):
             spent_s[stage] += ended - began
         if play.keep:
             play.kept += facts

@@ -31,7 +31,6 @@ from services.matching.store import (
     MongoRankings,
 )
 from services.matching.use_cases import Live, read_published
-from shared.contracts import fast
 from shared.contracts.topics import PARTITIONS, partition_of
 from shared.kernel.clock import Clock, system_clock
 from shared.kernel.ids import new_id
@@ -90,7 +89,7 @@ def create(
     holdings = Holdings(live, checkpoints, leases, clock, attendance)
     peers = Peers(owners, own.url)
     bus = Bus(own, SERVICE, mongo, events, clock)
-    bus.consume_slices(CONSUMED, holdings, fast.decode)
+    bus.consume_slices(CONSUMED, holdings)
     ticker = Ticker(
         live,
         outbox,

@@ -119,3 +119,13 @@ def _slowly(
 def struct_of(event: Event) -> Event:
     """An event of a model as the struct that `decode` gives for it, which stands in for the model's type."""
     return cast(Event, _STRUCTS.made_from(event))
+
+
+def carried_of(topic: str) -> type[msgspec.Struct]:
+    """The struct of a topic's events for those that were decoded before, by `decode` or in another process."""
+    return _STRUCTS.carried(TOPICS[topic].event)
+
+
+def row_of(topic: str) -> Callable[[Event], Sequence[Any]]:
+    """What gives the values of an event in the order of `carried_of`."""
+    return _STRUCTS.row_of(TOPICS[topic].event)

@@ -8,16 +8,18 @@ accepts (an unknown field, for one: `fast.decode` then asks the model), and neve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from functools import reduce
 from operator import or_
 from re import _constants as sre  # type: ignore[attr-defined]  # not in the stubs
 from re import _parser as sre_parser  # type: ignore[attr-defined]
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from types import UnionType
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import astuple
 
 from shared.contracts.fields import INSTANT_PATTERN, Event, Payload
 
@@ -117,6 +119,9 @@ class Structs:
 
     def __init__(self) -> None:
         self._made: dict[type[Payload], type[msgspec.Struct]] = {}
+        self._models: dict[Any, type[Payload]] = {}
+        self._carried: dict[type[Payload], type[msgspec.Struct]] = {}
+        self._rows: dict[type[Payload], Callable[[Any], Sequence[Any]]] = {}
 
     def of(self, model: type[Payload]) -> type[msgspec.Struct]:
         """The struct of a model.
@@ -126,7 +131,64 @@ class Structs:
         """
         if model not in self._made:
             self._made[model] = self._make(model)
+            self._models[self._made[model]] = model
         return self._made[model]
+
+    def carried(self, model: type[Payload]) -> type[msgspec.Struct]:
+        """A struct with the attributes of a model's own, read from a row of values that were checked before."""
+        if model not in self._carried:
+            struct: Any = self.of(model)
+            fields: list[Any] = []
+            for field in msgspec.structs.fields(struct):
+                kept = (field.name, self._unchecked(field.type))
+                fields.append(kept if field.required else (*kept, field.default))
+            options: Any = {"module": __name__, "frozen": True, "gc": False, "kw_only": True, "array_like": True}
+            self._carried[model] = msgspec.defstruct(model.__name__, fields, bases=(struct,), **options)
+        return self._carried[model]
+
+    def _unchecked(self, hint: Any) -> Any:
+        """A type hint without limits and patterns; instants are read by msgspec itself."""
+        if hint is _Instant:
+            return datetime
+        origin, arguments = get_origin(hint), get_args(hint)
+        if origin is Annotated:
+            return self._unchecked(arguments[0])
+        if origin is Literal:
+            return str
+        if origin is tuple:
+            return tuple.__class_getitem__((self._unchecked(arguments[0]), ...))
+        if origin in (Union, UnionType):
+            return reduce(or_, map(self._unchecked, arguments))
+        if hint in self._models:
+            return self.carried(self._models[hint])
+        return hint
+
+    def row_of(self, model: type[Payload]) -> Callable[[Any], Sequence[Any]]:
+        """What makes the row of values that `carried` reads of a struct."""
+        if model not in self._rows:
+            struct = self.of(model)
+            inner = {
+                at: row
+                for at, field in enumerate(msgspec.structs.fields(struct))
+                if (row := self._row_in(field.type)) is not None
+            }
+            self._rows[model] = _row(inner) if inner else astuple
+        return self._rows[model]
+
+    def _row_in(self, hint: Any) -> Callable[[Any], Any] | None:
+        """What makes a value ready for a row; `None`: it is as it is."""
+        if hint in self._models:
+            return self.row_of(self._models[hint])
+        origin = get_origin(hint)
+        if origin is Annotated:
+            return self._row_in(get_args(hint)[0])
+        rows = [row for inner in get_args(hint) if (row := self._row_in(inner))] if origin is not Literal else []
+        if not rows:
+            return None
+        [row] = rows
+        if origin is tuple:
+            return lambda values: [*map(row, values)]
+        return lambda value: None if value is None else row(value)
 
     def made_from(self, payload: Payload) -> msgspec.Struct:
         """A payload that its model has decoded, as the struct that msgspec would have decoded."""
@@ -202,6 +264,16 @@ class Structs:
         if kind not in simple:
             raise TypeError(f"no struct is known to decode {kind} inside of a field as its model does")
         return Annotated[simple[kind], _meta(schema)] if kind in ("int", "float") else simple[kind]
+
+
+def _row(inner: Mapping[int, Callable[[Any], Any]]) -> Callable[[Any], Sequence[Any]]:
+    def row(struct: Any) -> Sequence[Any]:
+        values = [*astuple(struct)]
+        for at, ready in inner.items():
+            values[at] = ready(values[at])
+        return values
+
+    return row
 
 
 def _meta(schema: Mapping[str, Any], pattern: str | None = None) -> Meta:

@@ -23,7 +23,7 @@ from shared.contracts.envelope import Decode, decode
 from shared.contracts.fields import Event
 from shared.contracts.topics import MESSAGE_MAX_BYTES, PARTITIONS
 from shared.kernel.clock import Clock
-from shared.messaging.connection import Connection
+from shared.messaging.connection import METADATA_MAX_AGE_MS, REQUEST_TIMEOUT_MS, Connection
 from shared.messaging.consume import Apply, Consumer
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.events import EventLog
@@ -44,16 +44,9 @@ WATCH_S = 1.0
 RECONNECT_PAUSE_S = 1.0
 """Pause before a lost connection is built again."""
 
-REQUEST_TIMEOUT_MS = 10_000
-"""A request that takes longer is lost; a healthy broker answers within milliseconds."""
-
 PRODUCER_BATCH_MAX_BYTES = MESSAGE_MAX_BYTES
 """Bytes of one batch to the broker: some 300 events. The client's default of 16 kB makes a request of every 20. A
 batch is one message to a topic: what is too large for it is refused each time that it comes; all behind it waits."""
-
-METADATA_MAX_AGE_MS = 2_000
-"""How long a client believes what a broker told it of topics. Just made, one broker knows of them and another does not
-yet: a consumer that asked the latter is given no partitions, and would stand idle for the client's own five minutes."""
 
 TOPICS_PAUSE_S = 0.1
 """Pause between looks at topics that were just made or removed: brokers hear of it one after the other."""
@@ -104,12 +97,15 @@ class Bus:
         self._consumed = [event.topic for event in events]
         self._consumer = Consumer(self._service, self._consumed, apply, self._dead_letters, decode)
 
-    def consume_slices(self, events: Sequence[type[Event]], partitions: Partitions, decode: Decode = decode) -> None:
-        """Have a service that keeps its own offsets consume these events, in these turns; instead of `consume`."""
+    def consume_slices(self, events: Sequence[type[Event]], partitions: Partitions) -> None:
+        """Have a service that keeps its own offsets consume these events, in these turns; instead of `consume`.
+
+        They are fetched by a process of its own and come as `fast.decode` gives them.
+        """
         if self._consumer is not None:
             raise RuntimeError("a service has one subscription, which lists all its topics")
         self._consumed = [event.topic for event in events]
-        self._consumer = SliceConsumer(self._service, self._consumed, partitions, self._dead_letters, decode)
+        self._consumer = SliceConsumer(self._service, self._consumed, partitions, self._dead_letters)
 
     async def start(self) -> None:
         """Begin to connect, in the background."""

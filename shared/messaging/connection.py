@@ -13,6 +13,13 @@ from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLS
 
 from shared.runtime.settings import Settings
 
+REQUEST_TIMEOUT_MS = 10_000
+"""A request that takes longer is lost; a healthy broker answers within milliseconds."""
+
+METADATA_MAX_AGE_MS = 2_000
+"""How long a client believes what a broker told it of topics. Just made, one broker knows of them and another does not
+yet: a consumer that asked the latter is given no partitions, and would stand idle for the client's own five minutes."""
+
 _LOGINS = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}
 
 

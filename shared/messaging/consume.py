@@ -8,12 +8,12 @@ one transaction, and raises to see the batch again when the store is gone.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import chain, groupby, islice
+from itertools import groupby, islice
 from typing import Any, NoReturn
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
@@ -30,7 +30,8 @@ from shared.kernel.errors import ServiceError
 from shared.messaging.connection import Connection
 from shared.messaging.dead_letters import DeadLetters, Rejected
 from shared.messaging.lag import Lag
-from shared.messaging.records import AT_ONCE, Record, records_of
+from shared.messaging.polling import FETCH_WAIT_MIN_MS, Polling
+from shared.messaging.records import Record
 from shared.runtime import metrics, tracing
 from shared.runtime.logs import logger
 from shared.runtime.mongo import is_unavailable
@@ -43,22 +44,6 @@ COMMIT_S = 1.0
 
 RETRY_PAUSE_S = 0.5
 """Pause before a failed batch comes again, so that a lost database is not hammered."""
-
-POLL_MS = 100
-"""Longest wait for records in one poll; what comes ends it at once."""
-
-FETCH_WAIT_MIN_MS = 20
-"""Wait of a fetch while records come one after the other. The embedded broker looks at once and after half of it. At
-any broker, topics that have just been read are asked for again only once the fetch for the quiet ones has ended."""
-
-FETCH_WAIT_SHARE = 0.1
-"""Share of a silence that a fetch waits for its end, up to the setting `fetch_max_wait_ms`. Apache Kafka answers with
-the first record, however long a fetch may wait. The embedded broker only looks now and then: what ends a silence comes
-late there by half of the wait at most, a twentieth of that silence. So an idle service costs next to nothing."""
-
-FETCH_STEPS = 6
-"""Steps of the event loop that the client needs to send its next fetch, once it has given all that it had. They are
-given to it before the batch is worked off, so that the broker answers meanwhile."""
 
 REBALANCE_TIMEOUT_MS = 10_000
 """How long a rebalance waits for a member: above any healthy batch (under 2 s). A member that takes longer loses its
@@ -117,9 +102,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
         self._lag = Lag(topics)
         self._busy = asyncio.Lock()
         self._subscriber: BatchSubscriber | None = None
-        self._batch_max = 1
-        self._fetch_max_wait_ms = FETCH_WAIT_MIN_MS
-        self._came_s = 0.0
+        self._polling = Polling(decode, 1, FETCH_WAIT_MIN_MS)
         self._failed: asyncio.Future[NoReturn] | None = None
         self._assignment = 0
         self.assigned = asyncio.Event()
@@ -149,9 +132,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
         # FastStream's own sleeps after an empty poll, whatever comes meanwhile.
         subscriber.get_msg = self._poll  # type: ignore[method-assign]
         self._subscriber = subscriber
-        self._batch_max = settings.batch_max_records
-        self._fetch_max_wait_ms = settings.fetch_max_wait_ms
-        self._came_s = time.monotonic()
+        self._polling = Polling(self._decode, settings.batch_max_records, settings.fetch_max_wait_ms)
         self._lag.attach(cluster_id)
         self.assigned.clear()
         self._failed = asyncio.get_running_loop().create_future()
@@ -198,32 +179,27 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
         """Called before the connection is closed, by a stop or by the loss of the broker."""
 
     async def _poll(self, consumer: Any) -> tuple[Record, ...]:
-        """The next records as soon as there are some, a few at a time (`AT_ONCE`); none after `POLL_MS` without."""
+        """The next records as soon as there are some; none after a while without."""
         records: list[Record] = []
-        assignment, timeout_ms, most = self._assignment, POLL_MS, min(AT_ONCE, self._batch_max)
-        while most:
-            try:
-                messages = await self._fetched(consumer, timeout_ms, most)
-            except KafkaError:
-                if not records:
-                    raise
-                break  # it is told; the client counts what was read as consumed, so that it must not be passed over
-            if self._assignment != assignment:  # what was read before is of partitions that are read by others now
-                records, assignment = [], self._assignment
-            fresh = records_of(messages, self._decode)
-            self._lag.take(fresh)
-            records += fresh
-            if len(messages) < most:
-                for _ in range(FETCH_STEPS if records else 0):
-                    await asyncio.sleep(0)
-                break
-            timeout_ms, most = 0, min(most, self._batch_max - len(records))
+        assignment = self._assignment
+        try:
+            with self._failing():
+                async for few in self._polling.batch(consumer):
+                    if self._assignment != assignment:  # what was read before is of partitions that others read now
+                        records, assignment = [], self._assignment
+                    self._lag.take(few)
+                    records += few
+        except KafkaError:
+            if not records:
+                raise
+            # The client counts what was read as consumed, so that it must not be passed over.
         return tuple(records) if self._assignment == assignment else ()
 
-    async def _fetched(self, consumer: Any, timeout_ms: int, most: int) -> list[Any]:
-        """Messages that the client has, or the first that come within a time."""
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """A client that breaks is told to `watch`."""
         try:
-            polled = await consumer.getmany(timeout_ms=timeout_ms, max_records=most)
+            yield
         except KafkaError as error:
             self._fail(error)
             raise
@@ -232,12 +208,6 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
             if not is_cancelled():
                 self._fail(Abandoned())
             raise
-        now_s = time.monotonic()
-        if polled:
-            self._came_s = now_s
-        # The client's next fetch begins after this step of the event loop, so that this is the wait of that one.
-        consumer._fetcher._fetch_max_wait_ms = fetch_wait_ms(now_s - self._came_s, self._fetch_max_wait_ms)
-        return [*chain.from_iterable(polled.values())]
 
     async def _parse(self, records: tuple[Record, ...]) -> KafkaMessage:
         """Wrap the raw records; headers are not read here, since a bad one would lose the batch."""
@@ -335,16 +305,6 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         self._lag.settle()
         self.assigned.set()
-
-
-def fetch_wait_ms(silent_s: float, max_ms: int) -> int:
-    """How long a fetch may wait for records.
-
-    Args:
-        silent_s: time since the last ones came.
-        max_ms: the longest wait.
-    """
-    return min(max(FETCH_WAIT_MIN_MS, int(silent_s * 1000 * FETCH_WAIT_SHARE)), max_ms)
 
 
 def traced_of(batch: Sequence[Envelope]) -> list[Traced]:

@@ -23,12 +23,14 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaMessage
 
-from shared.contracts.envelope import Decode, decode
 from shared.kernel.errors import ServiceError
+from shared.messaging.carried import Fetched, records_of
 from shared.messaging.consume import Consumer, Received, Refusal, comes_again, failed, refused, split, traced_of
 from shared.messaging.dead_letters import DeadLetters
+from shared.messaging.fetcher import Fetcher, FetcherLost
 from shared.messaging.pace import Pace
 from shared.messaging.partitions import Offsets, Partitions, Slice
+from shared.messaging.polling import POLL_MS
 from shared.messaging.records import PLACE, Record
 from shared.runtime import metrics, tracing
 from shared.runtime.logs import logger
@@ -69,15 +71,8 @@ class SliceConsumer(Consumer):
         partitions: the service's state.
     """
 
-    def __init__(
-        self,
-        service: str,
-        topics: Sequence[str],
-        partitions: Partitions,
-        dead_letters: DeadLetters,
-        decode: Decode = decode,
-    ) -> None:
-        super().__init__(service, topics, _nothing, dead_letters, decode)
+    def __init__(self, service: str, topics: Sequence[str], partitions: Partitions, dead_letters: DeadLetters) -> None:
+        super().__init__(service, topics, _nothing, dead_letters)
         self._partitions = partitions
         self._turn = {topic: turn for turn, topic in enumerate(topics)}
         self._cluster_id = ""
@@ -90,11 +85,19 @@ class SliceConsumer(Consumer):
         self._read_s = -math.inf
         self._placing: asyncio.Task[None] | None = None
         self._released = False
+        self._fetcher: Fetcher | None = None
 
     def attach(self, broker: KafkaBroker, settings: Settings, cluster_id: str) -> None:
         super().attach(broker, settings, cluster_id)
         self._cluster_id = cluster_id
         self._released = False
+        self._fetcher = Fetcher(self._service, settings)
+
+    async def detach(self, broker: KafkaBroker) -> None:
+        try:
+            await super().detach(broker)
+        finally:
+            await self._fetching().stop()
 
     async def release(self) -> None:
         """End the assignment before the group hears of it, so that who comes next finds the last state."""
@@ -129,6 +132,7 @@ class SliceConsumer(Consumer):
             self._next.clear()
             self._committed.clear()
             self._behind.clear()
+            self._fetching().fetch_from({})
             if held:
                 try:
                     await self._partitions.revoked(held)
@@ -154,7 +158,7 @@ class SliceConsumer(Consumer):
             self._next[key] = max(wanted.get(key, 0), begins[part])
             consumer.seek(part, self._next[key])
         self._partitions.placed(dict(self._next))
-        consumer.resume(*assigned)
+        self._fetching().fetch_from(self._next)
         # The embedded broker tells the first offset of the last batch as the end; with its first answer every broker
         # tells the true one.
         while any(consumer.highwater(part) is None for part in assigned):  # noqa: ASYNC110  # nothing tells of it
@@ -179,6 +183,46 @@ class SliceConsumer(Consumer):
                 self._partitions.caught_up(partition)
 
     # --- records ---
+
+    async def _poll(self, consumer: Any) -> tuple[Record, ...]:
+        """The next records as soon as there are some; none after a while without.
+
+        The client of the group is asked, too, though all that it holds is paused: its errors come to light so, and it
+        takes a member that never asks for one that hangs.
+        """
+        assignment = self._assignment
+        with self._failing():
+            await consumer.getmany(timeout_ms=0)
+            fetched = await self._next_fetched()
+        if fetched is None or self._assignment != assignment or not self._next:
+            return ()
+        records = records_of(fetched)
+        self._lag.take(records)
+        self._note(consumer, fetched, records)
+        return tuple(records)
+
+    async def _next_fetched(self) -> Fetched | None:
+        fetcher = self._fetching()
+        try:
+            return await fetcher.next(POLL_MS / 1000)
+        except FetcherLost:
+            if not fetcher.has_given:
+                raise
+        # It held nothing, so that another goes on where the last slice ended; the group need not hear of it.
+        _log.warning("the process that fetches has ended; starting another")
+        await fetcher.restart()
+        fetcher.fetch_from(self._next)
+        return None
+
+    def _note(self, consumer: Any, fetched: Fetched, records: Sequence[Record]) -> None:
+        """Have the client of the group know what it would know if it had fetched by itself; lag is told by that."""
+        state_of = consumer._subscription.subscription.assignment.state_value
+        for told in fetched.ends:
+            state = state_of(TopicPartition(told.topic, told.partition))
+            state.highwater, state.timestamp = told.highwater, told.at_ms
+        for place, run in groupby(records, PLACE):
+            *_, last = run
+            state_of(TopicPartition(*place)).consumed_to(last.offset + 1)
 
     async def _parse(self, records: tuple[Record, ...]) -> KafkaMessage:
         """Wrap the raw records; neither their success nor their failure is FastStream's to note."""
@@ -207,7 +251,7 @@ class SliceConsumer(Consumer):
                     for _ in range(STEPS_BETWEEN if is_read else 1):
                         await asyncio.sleep(0)
             except Exception as error:
-                self._seek_back(records)
+                self._seek_back()
                 if not _comes_again(error):
                     _log.exception("a slice failed; it will come again")
                 await self._pause(error)
@@ -218,7 +262,7 @@ class SliceConsumer(Consumer):
     def _in_turn(self, records: Sequence[Record]) -> list[Record]:
         """The records of partitions that are placed, by the turns of their topics; each partition's in order.
 
-        What was fetched before its partition was placed is fetched again from the right place.
+        What was fetched before its partition was taken away is fetched again by its next owner.
         """
         runs = [(self._turn[place[0]], [*run]) for place, run in groupby(records, PLACE) if place in self._next]
         runs.sort(key=itemgetter(0))
@@ -277,12 +321,13 @@ class SliceConsumer(Consumer):
             ends[place] = offsets[-1] + 1
         return ends
 
-    def _seek_back(self, records: Sequence[Record]) -> None:
+    def _seek_back(self) -> None:
         consumer = self._client()
-        for key in set(map(PLACE, records)):
+        for key, offset in self._next.items():
             # A partition that is being taken away meanwhile is read by its next owner.
-            with contextlib.suppress(IllegalStateError, KeyError):
-                consumer.seek(TopicPartition(*key), self._next[key])
+            with contextlib.suppress(IllegalStateError):
+                consumer.seek(TopicPartition(*key), offset)
+        self._fetching().fetch_from(self._next)
 
     async def _commit(self) -> None:
         changed = {key: offset for key, offset in self._next.items() if self._committed.get(key) != offset}
@@ -295,6 +340,11 @@ class SliceConsumer(Consumer):
             _log.info("offsets not committed; they serve monitoring only", error=type(error).__name__)
             return
         self._committed.update(changed)
+
+    def _fetching(self) -> Fetcher:
+        if self._fetcher is None:
+            raise RuntimeError("not attached")
+        return self._fetcher
 
     def _client(self) -> Any:
         consumer = self._subscriber.consumer if self._subscriber else None

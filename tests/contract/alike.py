@@ -1,24 +1,29 @@
-"""Two decoders side by side: what each answers to the same message, to the type and the last digit of every part."""
+"""Two decoders, one of them also in another process: what each answers to a message, to the type and last digit."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from datetime import UTC
 from typing import Any
 
 import msgspec
+from aiokafka import ConsumerRecord
 from hypothesis import strategies as st
 
 from shared.contracts import envelope, fast
-from shared.contracts.envelope import Decode, Undecodable, encode
+from shared.contracts.envelope import Decode, Envelope, Undecodable, encode
 from shared.contracts.examples import EXAMPLES
 from shared.contracts.fields import Payload, rfc3339
 from shared.contracts.topics import TOPICS
+from shared.messaging import carried as pipe
+from shared.messaging.records import Record, records_of
 from tests.contract.mutations import Path, put
 from tests.contract.schemas import example_of
 
-Message = tuple[str, bytes | None, list[tuple[str, bytes | None]], bytes | None]
+Header = tuple[str, bytes | None]
+Message = tuple[str, bytes | None, list[Header], bytes | None]
 
 
 def plain(value: Any) -> Any:
@@ -50,10 +55,26 @@ def outcome(decode: Decode, message: Message) -> Any:
     )
 
 
+def carried(topic: str, key: bytes | None, headers: Sequence[Header], value: bytes | None) -> Envelope:
+    """As `fast.decode`, but in the process that fetches for a service, and read by the service."""
+    message = ConsumerRecord(topic, 1, 2, 0, 0, key, value, None, 0, 0, tuple(headers))
+    [record] = over_the_pipe(records_of([message], fast.decode))
+    assert (record.topic, record.partition, record.offset, record.value) == (topic, 1, 2, value)
+    if isinstance(record.found, Undecodable):
+        raise record.found
+    return record.found
+
+
+def over_the_pipe(records: Sequence[Record]) -> list[Record]:
+    """Records of the process that fetches, as the service has them."""
+    return pipe.records_of(pipe.read_fetched(pipe.write_fetched(1, [], records)[pipe.LENGTH_BYTES :]))
+
+
 def assert_same(message: Message, what: object = None) -> bool:
-    """Both decoders answer alike; returns whether they accept."""
-    ours, reference = outcome(fast.decode, message), outcome(envelope.decode, message)
-    assert ours == reference, f"{message[0]} {what}"
+    """Both decoders answer alike, and what the fast one answers arrives as it is; returns whether they accept."""
+    reference = outcome(envelope.decode, message)
+    assert outcome(fast.decode, message) == reference, f"{message[0]} {what}"
+    assert outcome(carried, message) == reference, f"{message[0]} {what}"
     return len(reference) > 2
 
 

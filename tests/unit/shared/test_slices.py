@@ -114,8 +114,8 @@ async def test_a_reader_makes_slices_short_for_a_while(monkeypatch: pytest.Monke
 
 async def test_an_assignment_whose_begin_cancels_itself_ends_the_watch() -> None:
     """A part of the client did, and nobody else: what is assigned would stay held back."""
-    consumer = _consumer(Books(), [one(1, 0)])
-    consumer.attach(KafkaBroker(), Settings(), "a broker")
+    consumer, broker = _consumer(Books(), [one(1, 0)]), KafkaBroker()
+    consumer.attach(broker, Settings(), "a broker")
     given_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     given_up.cancel()
 
@@ -127,3 +127,4 @@ async def test_an_assignment_whose_begin_cancels_itself_ends_the_watch() -> None
     with pytest.raises(Abandoned):
         async with asyncio.timeout(5):
             await consumer.watch(asyncio.Event())
+    await consumer.detach(broker)

@@ -114,7 +114,7 @@ async def test_a_slice_that_fails_is_told_of_by_the_type_of_its_error(
     shard = Shard()
     shard.failure = StoreUnavailable("13800138000 did not answer")
     consumer = slices_of(shard)
-    monkeypatch.setattr(consumer, "_seek_back", lambda _: None)  # there is no broker to seek at
+    monkeypatch.setattr(consumer, "_seek_back", lambda: None)  # there is no broker to seek at
     with recorded(tmp_path) as spans, pytest.raises(StoreUnavailable):
         await consumer.handle([received(1, parent(1))])
     (span,) = spans

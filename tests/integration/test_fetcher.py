@@ -1,0 +1,144 @@
+"""The process that fetches for a service, at a broker: what it reads, and what follows when one of both is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from deploy.local.engines import Engines
+from shared.messaging.bus import Bus
+from shared.messaging.carried import records_of
+from shared.messaging.fetcher import Fetcher, FetcherLost
+from shared.messaging.slices import SliceConsumer
+from shared.runtime.settings import Settings
+from tests.conftest import eventually
+from tests.events import seeker_registered
+from tests.integration.test_slices import HERE, TOPIC, Books, consuming, producing, send
+
+TIMEOUT_S = 30
+PLACE = (TOPIC, HERE)
+LAST = seeker_registered()
+
+SERVICE = """
+import asyncio
+from shared.messaging.fetcher import Fetcher
+from shared.runtime.settings import Settings
+
+async def main():
+    fetcher = Fetcher("matching", Settings())
+    print(fetcher._process.pid, flush=True)
+    while True:
+        await fetcher.next(1)
+
+asyncio.run(main())
+"""
+
+
+@asynccontextmanager
+async def fetching(settings: Settings) -> AsyncIterator[Fetcher]:
+    fetcher = Fetcher("matching", settings)
+    try:
+        yield fetcher
+    finally:
+        await fetcher.stop()
+
+
+async def fetched(fetcher: Fetcher, up_to: int) -> list[int]:
+    """Offsets of the next records, up to this one."""
+    offsets: list[int] = []
+    async with asyncio.timeout(TIMEOUT_S):
+        while not offsets or offsets[-1] < up_to:
+            answer = await fetcher.next(1)
+            offsets += [record.offset for record in records_of(answer)] if answer is not None else []
+    return offsets
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+
+
+async def test_it_reads_from_where_it_is_told_and_drops_what_it_read_before(
+    fresh_broker: Engines, settings: Settings
+) -> None:
+    async with producing(settings) as producer, fetching(settings) as fetcher:
+        await send(producer, [seeker_registered() for _ in range(30)])
+        fetcher.fetch_from({PLACE: 12})
+        assert await fetched(fetcher, 29) == list(range(12, 30))
+        fetcher.fetch_from({PLACE: 0})
+        await fetcher.next(TIMEOUT_S)  # all of it is on its way
+        fetcher.fetch_from({PLACE: 25})
+        assert await fetched(fetcher, 29) == list(range(25, 30))
+        fetcher.fetch_from({})
+        await send(producer, [seeker_registered()])
+        assert await fetcher.next(0.5) is None
+        fetcher.fetch_from({PLACE: 30})
+        assert await fetched(fetcher, 30) == [30]
+
+
+async def test_it_ends_by_no_signal_that_goes_to_all(fresh_broker: Engines, settings: Settings) -> None:
+    """Ctrl-C and a stop of the whole group do; the service still finishes what it has in hand."""
+    async with producing(settings) as producer, fetching(settings) as fetcher:
+        fetcher.fetch_from({PLACE: 0})
+        await send(producer, [seeker_registered()])
+        assert await fetched(fetcher, 0) == [0]
+        for number in (signal.SIGINT, signal.SIGTERM):
+            fetcher._process.send_signal(number)
+        await send(producer, [seeker_registered()])
+        assert await fetched(fetcher, 1) == [1]
+
+
+async def test_who_waits_for_it_hears_that_it_was_killed(settings: Settings) -> None:
+    async with fetching(settings) as fetcher:
+        assert await fetcher.next(0) is None
+        fetcher._process.kill()
+        with pytest.raises(FetcherLost):
+            await fetcher.next(TIMEOUT_S)
+
+
+async def test_a_broker_that_cannot_be_reached_is_told(settings: Settings, capfd: pytest.CaptureFixture[str]) -> None:
+    async with fetching(settings.model_copy(update={"kafka": "127.0.0.1:1"})) as fetcher:
+        with pytest.raises(FetcherLost):
+            await fetcher.next(TIMEOUT_S)
+    assert "KafkaConnectionError" in capfd.readouterr().err
+
+
+async def test_a_service_whose_fetching_is_killed_goes_on_where_it_was(
+    fresh_broker: Engines, settings: Settings
+) -> None:
+    events = [seeker_registered() for _ in range(40)]
+    books = Books()
+    async with producing(settings) as producer, consuming(settings, books) as bus:
+        for at in range(0, 40, 10):
+            await send(producer, events[at : at + 10])
+            await eventually(lambda at=at: len(books.applied) >= at + 10, "applied")  # type: ignore[misc]
+            os.kill(_pid_of(bus), signal.SIGKILL)
+        await send(producer, [LAST])
+        await eventually(lambda: len(books.applied) == 41, "the last is applied")
+    assert books.entities == [event.seeker_id for event in (*events, LAST)], "once each, in order"
+    assert books.calls == ["assigned", "placed", "revoked"], "the group did not hear of it"
+
+
+def _pid_of(bus: Bus) -> int:
+    consumer = bus._consumer
+    assert isinstance(consumer, SliceConsumer)
+    return consumer._fetching()._process.pid
+
+
+async def test_it_ends_with_the_service_that_was_killed() -> None:
+    service = await asyncio.create_subprocess_exec(sys.executable, "-c", SERVICE, stdout=asyncio.subprocess.PIPE)
+    assert service.stdout is not None
+    pid = int(await service.stdout.readline())
+    assert is_alive(pid)
+    service.kill()
+    await service.wait()
+    await eventually(lambda: not is_alive(pid), "it has ended")
