@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import KafkaError
+from aiokafka.errors import ConsumerStoppedError, KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage, KafkaMessage
@@ -200,7 +200,9 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's b
         """A client that breaks is told to `watch`."""
         try:
             yield
-        except KafkaError as error:
+        except ConsumerStoppedError:
+            raise
+        except Exception as error:  # FastStream waits after those of the broker, and polls no more after any other
             self._fail(error)
             raise
         except asyncio.CancelledError:

@@ -7,6 +7,7 @@ It ends with the service, whose end it sees as the end of its commands.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import fcntl
@@ -99,7 +100,10 @@ async def fetch(service: str, stdin: asyncio.StreamReader, stdout: asyncio.Strea
         KafkaError, OSError, ValueError: the broker cannot be reached, or read from.
     """
     commands = _messages(stdin)
-    settings = Settings.model_validate(json.loads(await anext(commands)))
+    told = await anext(commands, None)
+    if told is None:
+        return None
+    settings = Settings.model_validate(json.loads(told))
     logs.configure(service, settings.log_level)
     client = AIOKafkaConsumer(
         **Connection(settings).arguments(),
@@ -171,4 +175,6 @@ async def main(service: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(*sys.argv[1:])))
+    parser = argparse.ArgumentParser(prog="python -m shared.messaging.fetch", description=__doc__)
+    parser.add_argument("service", help="whose process this is; it begins this by itself")
+    sys.exit(asyncio.run(main(parser.parse_args().service)))

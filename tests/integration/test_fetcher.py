@@ -134,6 +134,14 @@ def _pid_of(bus: Bus) -> int:
     return consumer._fetching()._process.pid
 
 
+async def test_a_service_that_ends_before_it_says_anything_is_no_failure() -> None:
+    command = [sys.executable, "-m", "shared.messaging.fetch", "matching"]
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
+    assert (await process.communicate(b""))[0] == b""
+    assert process.returncode == 0
+
+
 async def test_it_ends_with_the_service_that_was_killed() -> None:
     service = await asyncio.create_subprocess_exec(sys.executable, "-c", SERVICE, stdout=asyncio.subprocess.PIPE)
     assert service.stdout is not None

@@ -32,7 +32,7 @@ class Broken:
 
 @pytest.mark.parametrize(
     ("error", "told"),
-    [(asyncio.CancelledError(), Abandoned), (UnknownMemberIdError(), UnknownMemberIdError)],
+    [(asyncio.CancelledError(), Abandoned), (UnknownMemberIdError(), UnknownMemberIdError), (ValueError(), ValueError)],
 )
 async def test_a_client_that_broke_ends_the_watch(error: BaseException, told: type[Exception]) -> None:
     """FastStream goes on in silence: it asks again after an error, and no more after a cancellation."""
