@@ -6,7 +6,8 @@ with the same attributes, but without limits and patterns. That takes a third of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import cache
 from itertools import groupby
@@ -17,7 +18,7 @@ import msgspec
 
 from shared.contracts import fast
 from shared.contracts.envelope import Envelope, Reason, Undecodable
-from shared.messaging.records import PLACE, Record
+from shared.messaging.records import Record
 
 LENGTH_BYTES = 4
 """Before each of these messages stands its length, big-endian."""
@@ -54,21 +55,23 @@ class End(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Fetched(msgspec.Struct, frozen=True, array_like=True):
-    """What was fetched by the command of this number; `records_of` gives its records.
+    """What was fetched of one topic by the command of this number; `records_of` gives its records.
 
     Attributes:
-        valid: rows of valid records, by runs of their topic.
-        refused: records that are no events.
+        count: of records.
+        valid: rows of the valid ones.
+        refused: those that are no events.
     """
 
     number: int
+    topic: str
+    count: int
     ends: list[End]
-    valid: list[tuple[str, msgspec.Raw]]
+    valid: msgspec.Raw
     refused: list[_Refused]
 
 
 class _Refused(msgspec.Struct, frozen=True, array_like=True):
-    topic: str
     partition: int
     offset: int
     value: bytes | None
@@ -86,28 +89,52 @@ def framed(body: bytes) -> bytes:
     return len(body).to_bytes(LENGTH_BYTES, "big") + body
 
 
+def messages_in(begun: bytearray | bytes) -> Iterator[bytes]:
+    """The whole messages at the beginning of what has come."""
+    at = 0
+    while (start := at + LENGTH_BYTES) <= len(begun):
+        at = start + int.from_bytes(begun[at:start], "big")
+        if at > len(begun):
+            return
+        yield bytes(begun[start:at])
+
+
+def parts_of(written: bytes) -> list[Fetched]:
+    """What `write_fetched` has written, read."""
+    return [*map(read_fetched, messages_in(written))]
+
+
 def write_fetch(fetch: Fetch) -> bytes:
     """A command as `read_fetch` reads it."""
     return framed(_encode(fetch))
 
 
 def write_fetched(number: int, ends: Sequence[End], records: Sequence[Record]) -> bytes:
-    """What was fetched, as `read_fetched` reads it.
+    """What was fetched, topic by topic, each as `read_fetched` reads it.
 
     Args:
         records: decoded by `fast.decode`.
     """
-    valid: list[tuple[str, list[Any]]] = []
+    ends_of, of = defaultdict[str, list[End]](list), defaultdict[str, list[Record]](list)
+    for end in ends:
+        ends_of[end.topic].append(end)
     for topic, run in groupby(records, _topic):
-        good = [(one, found) for one in run if not isinstance(found := one.found, Undecodable)]
-        if good:
-            valid.append((topic, _rows(fast.row_of(topic), good)))
+        of[topic] += run
+    # One after the other, for the service gives each topic its turn.
+    return b"".join(
+        framed(_encode((number, topic, len(of[topic]), ends_of[topic], *_split(topic, of[topic]))))
+        for topic in {**ends_of, **of}
+    )
+
+
+def _split(topic: str, records: Sequence[Record]) -> tuple[list[Any], list[_Refused]]:
+    good = [(one, found) for one in records if not isinstance(found := one.found, Undecodable)]
     refused = [
-        _Refused(one.topic, one.partition, one.offset, one.value, one.replays, found.reason, found.detail)
+        _Refused(one.partition, one.offset, one.value, one.replays, found.reason, found.detail)
         for one in records
         if isinstance(found := one.found, Undecodable)
     ]
-    return framed(_encode((number, ends, valid, refused)))
+    return _rows(fast.row_of(topic), good) if good else [], refused
 
 
 def _rows(row: Callable[[Any], Sequence[Any]], good: Sequence[tuple[Record, Envelope]]) -> list[Any]:
@@ -125,16 +152,16 @@ def _rows(row: Callable[[Any], Sequence[Any]], good: Sequence[tuple[Record, Enve
 
 
 def records_of(fetched: Fetched) -> list[Record]:
-    """The records, those of one partition in order and together."""
-    records: list[Record] = []
-    for topic, rows in fetched.valid:
-        records += _reader_of(topic)(rows)
+    """The records, those of one partition in order."""
+    records = _reader_of(fetched.topic)(fetched.valid) if fetched.count > len(fetched.refused) else []
     if fetched.refused:
         records += [
-            Record(one.topic, one.partition, one.offset, one.value, one.replays, Undecodable(one.reason, one.detail))
+            Record(
+                fetched.topic, one.partition, one.offset, one.value, one.replays, Undecodable(one.reason, one.detail)
+            )
             for one in fetched.refused
         ]
-        records.sort(key=lambda record: (*PLACE(record), record.offset))
+        records.sort(key=attrgetter("partition", "offset"))
     return records
 
 

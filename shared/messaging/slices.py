@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from itertools import chain, groupby
 from operator import itemgetter
@@ -91,7 +91,7 @@ class SliceConsumer(Consumer):
         super().attach(broker, settings, cluster_id)
         self._cluster_id = cluster_id
         self._released = False
-        self._fetcher = Fetcher(self._service, settings)
+        self._fetcher = Fetcher(self._service, self._topics, settings)
 
     async def detach(self, broker: KafkaBroker) -> None:
         try:
@@ -194,14 +194,14 @@ class SliceConsumer(Consumer):
         with self._failing():
             await consumer.getmany(timeout_ms=0)
             fetched = await self._next_fetched()
-        if fetched is None or self._assignment != assignment or not self._next:
+        if self._assignment != assignment or not self._next:
             return ()
-        records = records_of(fetched)
+        records = [*chain.from_iterable(map(records_of, fetched))]
         self._lag.take(records)
         self._note(consumer, fetched, records)
         return tuple(records)
 
-    async def _next_fetched(self) -> Fetched | None:
+    async def _next_fetched(self) -> list[Fetched]:
         fetcher = self._fetching()
         try:
             return await fetcher.next(POLL_MS / 1000)
@@ -212,12 +212,12 @@ class SliceConsumer(Consumer):
         _log.warning("the process that fetches has ended; starting another")
         await fetcher.restart()
         fetcher.fetch_from(self._next)
-        return None
+        return []
 
-    def _note(self, consumer: Any, fetched: Fetched, records: Sequence[Record]) -> None:
+    def _note(self, consumer: Any, fetched: Iterable[Fetched], records: Sequence[Record]) -> None:
         """Have the client of the group know what it would know if it had fetched by itself; lag is told by that."""
         state_of = consumer._subscription.subscription.assignment.state_value
-        for told in fetched.ends:
+        for told in chain.from_iterable(one.ends for one in fetched):
             state = state_of(TopicPartition(told.topic, told.partition))
             state.highwater, state.timestamp = told.highwater, told.at_ms
         for place, run in groupby(records, PLACE):

@@ -32,7 +32,7 @@ from shared.messaging.fetcher import Fetcher
 from shared.runtime.settings import Settings
 
 async def main():
-    fetcher = Fetcher("matching", Settings())
+    fetcher = Fetcher("matching", ["post-opened"], Settings())
     print(fetcher._process.pid, flush=True)
     while True:
         await fetcher.next(1)
@@ -43,7 +43,7 @@ asyncio.run(main())
 
 @asynccontextmanager
 async def fetching(settings: Settings) -> AsyncIterator[Fetcher]:
-    fetcher = Fetcher("matching", settings)
+    fetcher = Fetcher("matching", [TOPIC], settings)
     try:
         yield fetcher
     finally:
@@ -55,8 +55,7 @@ async def fetched(fetcher: Fetcher, up_to: int) -> list[int]:
     offsets: list[int] = []
     async with asyncio.timeout(TIMEOUT_S):
         while not offsets or offsets[-1] < up_to:
-            answer = await fetcher.next(1)
-            offsets += [record.offset for record in records_of(answer)] if answer is not None else []
+            offsets += [record.offset for fetched in await fetcher.next(1) for record in records_of(fetched)]
     return offsets
 
 
@@ -80,7 +79,7 @@ async def test_it_reads_from_where_it_is_told_and_drops_what_it_read_before(
         assert await fetched(fetcher, 29) == list(range(25, 30))
         fetcher.fetch_from({})
         await send(producer, [seeker_registered()])
-        assert await fetcher.next(0.5) is None
+        assert await fetcher.next(0.5) == []
         fetcher.fetch_from({PLACE: 30})
         assert await fetched(fetcher, 30) == [30]
 
@@ -99,7 +98,7 @@ async def test_it_ends_by_no_signal_that_goes_to_all(fresh_broker: Engines, sett
 
 async def test_who_waits_for_it_hears_that_it_was_killed(settings: Settings) -> None:
     async with fetching(settings) as fetcher:
-        assert await fetcher.next(0) is None
+        assert await fetcher.next(0) == []
         fetcher._process.kill()
         with pytest.raises(FetcherLost):
             await fetcher.next(TIMEOUT_S)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,8 +11,9 @@ from shared.messaging.carried import (
     LENGTH_BYTES,
     End,
     Fetch,
+    messages_in,
+    parts_of,
     read_fetch,
-    read_fetched,
     records_of,
     write_fetch,
     write_fetched,
@@ -43,8 +43,10 @@ def test_records_of_a_partition_stay_in_order_whatever_is_refused_between_them(
         for is_valid in validity:
             offset = offsets[topic, partition] = offsets.get((topic, partition), 0) + 1
             given.append(record(topic, partition, offset, is_valid))
-    arrived = records_of(read_fetched(write_fetched(1, [], given)[LENGTH_BYTES:]))
-    assert len(arrived) == len(given)
+    parts = parts_of(write_fetched(1, [], given))
+    assert len({part.topic for part in parts}) == len(parts), "one for each topic"
+    arrived = [one for part in parts for one in records_of(part)]
+    assert len(arrived) == len(given) == sum(part.count for part in parts)
     for place in offsets:
         before, after = ([one for one in some if PLACE(one) == place] for some in (given, arrived))
         assert [_told(one) for one in after] == [_told(one) for one in before]
@@ -56,15 +58,22 @@ def _told(one: Record) -> tuple[object, ...]:
     return one.topic, one.partition, one.offset, one.value, one.replays, *said
 
 
-@pytest.mark.parametrize("is_valid", [True, False])
-def test_an_answer_says_to_which_command_and_where_partitions_end(is_valid: bool) -> None:
-    ends = [End("seeker-registered", 3, 17, 1_700_000_000_000)]
-    written = write_fetched(7, ends, [record("seeker-registered", 3, 16, is_valid)])
-    assert int.from_bytes(written[:LENGTH_BYTES], "big") == len(written) - LENGTH_BYTES
-    fetched = read_fetched(written[LENGTH_BYTES:])
-    assert (fetched.number, fetched.ends) == (7, ends)
+def test_an_answer_says_to_which_command_and_where_partitions_end() -> None:
+    ends = [End("seeker-registered", 3, 17, 1_700_000_000_000), End("shift-completed", 3, 4, 1_700_000_000_001)]
+    parts = parts_of(write_fetched(7, ends, [record("seeker-registered", 3, 16, True)]))
+    assert [(part.number, part.topic, part.count, part.ends) for part in parts] == [
+        (7, "seeker-registered", 1, ends[:1]),
+        (7, "shift-completed", 0, ends[1:]),
+    ]
 
 
 def test_a_command_arrives_as_it_was_given() -> None:
     command = Fetch(2**31, [("seeker-registered", 0, 0), ("shift-completed", 5, 2**40)])
     assert read_fetch(write_fetch(command)[LENGTH_BYTES:]) == command
+
+
+@given(st.lists(st.binary(max_size=300), max_size=5), st.binary(max_size=3))
+def test_only_whole_messages_are_read(bodies: list[bytes], rest: bytes) -> None:
+    written = b"".join(len(body).to_bytes(LENGTH_BYTES, "big") + body for body in bodies)
+    assert [*messages_in(written + rest)] == bodies
+    assert [*messages_in(written[:-1])] == bodies[:-1]

@@ -11,7 +11,7 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from shared.contracts import fast
-from shared.messaging.carried import LENGTH_BYTES, Fetch, Fetched, read_fetched, records_of
+from shared.messaging.carried import Fetch, Fetched, parts_of, records_of
 from shared.messaging.fetch import Fetching, settings_for
 from shared.messaging.polling import Polling
 from shared.runtime.settings import Settings
@@ -50,7 +50,8 @@ def fetching(client: Assigned) -> Fetching:
 async def answered(fetching: Fetching) -> Fetched:
     written = await fetching.next()
     assert written is not None
-    return read_fetched(written[LENGTH_BYTES:])
+    [part] = parts_of(written)
+    return part
 
 
 async def test_what_is_fetched_bears_the_number_of_the_command() -> None:
