@@ -74,7 +74,8 @@ async def publish_changes(
             if part is not None and part.published is not None:
                 part.published[change.post_id] = Noted(change.sequence, change.digest)
         live.watchers.tell(changes)
-        for post_id in live.watchers.posts & set(batch):
+        # Of what has come meanwhile nothing is published yet.
+        for post_id in live.watchers.posts & set(batch) - live.waiting:
             if is_over(live.engine, post_id):
                 live.watchers.end(post_id, "closed")
         count += len(changes)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
-from datetime import timedelta
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -108,6 +108,28 @@ async def test_a_reader_who_comes_and_goes_misses_nothing(world: World, seed: in
     if since != world.outbox.last[POST].sequence:
         await last.take()
     assert last.top == published(world)
+
+
+async def test_a_post_that_closes_while_rankings_are_published_ends_after_its_last_change(world: World) -> None:
+    """What closes it is in the rankings then, and not in what is being published."""
+    world.learn(it(1), her(1))
+    await world.publish()
+    reader = await Reader(world).begin()
+    assert await reader.take() == "snapshot"
+    publish = world.outbox.publish
+
+    async def slowly(changes: Sequence[Published], at: datetime) -> None:
+        await publish(changes, at)
+        world.learn(it(1, 2, gone=True))
+
+    world.outbox.publish = slowly  # type: ignore[method-assign]
+    world.learn(her(2))
+    await world.publish()
+    world.outbox.publish = publish  # type: ignore[method-assign]
+    await world.publish()
+    # The reader who was not quick gets one change for all that was published meanwhile.
+    assert [await reader.take(), await reader.take()] == ["change", "closed"]
+    assert reader.top == published(world) == []
 
 
 async def test_what_is_published_while_a_stream_begins_is_told(world: World) -> None:
