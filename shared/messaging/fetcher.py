@@ -16,8 +16,8 @@ from shared.messaging.fetch import settings_for
 from shared.runtime.settings import Settings
 
 AHEAD_BYTES = 4 * 1024 * 1024
-"""What is held of what was fetched: some 5,000 events, a quarter of a second of work. Within that, what has its turn
-first overtakes the rest; what is beyond waits in the pipe and at the broker."""
+"""What is held of what was fetched: some 5,000 events. Within that, what has its turn first overtakes the rest; what
+is beyond waits in the pipe and at the broker."""
 
 
 class FetcherLost(KafkaError):  # type: ignore[misc]  # aiokafka's base is untyped

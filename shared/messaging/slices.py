@@ -194,12 +194,12 @@ class SliceConsumer(Consumer):
         with self._failing():
             await consumer.getmany(timeout_ms=0)
             fetched = await self._next_fetched()
-        if self._assignment != assignment or not self._next:
-            return ()
-        records = [*chain.from_iterable(map(records_of, fetched))]
-        self._lag.take(records)
-        self._note(consumer, fetched, records)
-        return tuple(records)
+            if self._assignment != assignment or not self._next:
+                return ()
+            records = [*chain.from_iterable(map(records_of, fetched))]
+            self._lag.take(records)
+            self._note(consumer, fetched, records)
+            return tuple(records)
 
     async def _next_fetched(self) -> list[Fetched]:
         fetcher = self._fetching()
