@@ -157,7 +157,7 @@ class Bus:
             producer = await self._producer()
             stack.push_async_callback(producer.stop)
             self._dead_letters.connect(producer)
-            await self._relay.adopt(cluster_id, await self._is_empty(dict.fromkeys(own, PARTITIONS)))
+            await self._relay.adopt(cluster_id, lambda: self._is_empty(dict.fromkeys(own, PARTITIONS)))
             works = [self._relay.run(producer), self._watch(admin, cluster_id)]
             if self._consumer is not None:
                 works.append(self._consume(self._consumer, admin, cluster_id))

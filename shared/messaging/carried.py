@@ -23,6 +23,9 @@ from shared.messaging.records import Record
 LENGTH_BYTES = 4
 """Before each of these messages stands its length, big-endian."""
 
+NOTHING = (0).to_bytes(LENGTH_BYTES, "big")
+"""The message that nothing was found: who writes it is at work."""
+
 _encode = msgspec.msgpack.Encoder().encode
 _PLAIN: dict[str, Any] = {"frozen": True, "gc": False, "array_like": True}
 

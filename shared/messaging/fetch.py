@@ -21,7 +21,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from shared.contracts import fast
-from shared.messaging.carried import LENGTH_BYTES, End, Fetch, read_fetch, write_fetched
+from shared.messaging.carried import LENGTH_BYTES, NOTHING, End, Fetch, read_fetch, write_fetched
 from shared.messaging.connection import METADATA_MAX_AGE_MS, REQUEST_TIMEOUT_MS, Connection
 from shared.messaging.polling import FETCH_WAIT_MIN_MS, Polling
 from shared.messaging.records import Record
@@ -70,8 +70,8 @@ class Fetching:
         for place, (_, _, offset) in zip(self._places, fetch.places, strict=True):
             self._client.seek(place, offset)
 
-    async def next(self) -> bytes | None:
-        """The next records and news of ends, for the service; `None`: there is none for now.
+    async def next(self) -> bytes:
+        """The next records and news of ends, for the service; `NOTHING` after a while without.
 
         Raises:
             KafkaError: of the client.
@@ -80,7 +80,7 @@ class Fetching:
         async for few in self._polling.batch(self._client):
             records += few
         ends = self._news_of_ends()
-        return write_fetched(self._number, ends, records) if records or ends else None
+        return write_fetched(self._number, ends, records) if records or ends else NOTHING
 
     def _news_of_ends(self) -> list[End]:
         assignment = self._client._subscription.subscription.assignment
@@ -138,8 +138,8 @@ async def fetch(service: str, stdin: asyncio.StreamReader, stdout: asyncio.Strea
             if came.is_set():
                 came.clear()
                 fetching.obey(last)
-            elif (found := await fetching.next()) is not None:
-                stdout.write(found)
+            else:
+                stdout.write(await fetching.next())
                 await stdout.drain()
     finally:
         listening.cancel()

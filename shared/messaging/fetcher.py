@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import subprocess
 import sys
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -13,15 +14,20 @@ from aiokafka.errors import KafkaError
 
 from shared.messaging.carried import LENGTH_BYTES, Fetch, Fetched, framed, messages_in, read_fetched, write_fetch
 from shared.messaging.fetch import settings_for
+from shared.runtime import metrics
 from shared.runtime.settings import Settings
 
 AHEAD_BYTES = 4 * 1024 * 1024
 """What is held of what was fetched: some 5,000 events. Within that, what has its turn first overtakes the rest; what
 is beyond waits in the pipe and at the broker."""
 
+SILENT_S = 30.0
+"""Silence after which the process is taken to hang. At work, it says so every tenth of a second (`polling.POLL_MS`);
+while it starts, it imports and connects, on a busy machine for some seconds."""
+
 
 class FetcherLost(KafkaError):  # type: ignore[misc]  # aiokafka's base is untyped
-    """The process that fetches for the service has ended, or could not be started."""
+    """The process that fetches for the service has ended, hangs, or could not be started."""
 
 
 class Held(asyncio.Protocol):
@@ -39,23 +45,26 @@ class Held(asyncio.Protocol):
         self._is_held_back = False
         self.came = asyncio.Event()
         self.is_over = False
+        self.heard_s = time.monotonic()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if isinstance(transport, asyncio.ReadTransport):
             self._transport = transport
 
     def data_received(self, data: bytes) -> None:
+        self.heard_s = time.monotonic()
         self._begun += data
         whole = 0
         for message in messages_in(self._begun):
             whole += LENGTH_BYTES + len(message)
+            if not message:
+                continue
             self._count += 1
             self._bytes += len(message)
             fetched = read_fetched(message)
             self._of[fetched.topic].append((self._count, len(message), fetched))
-        if whole:
-            del self._begun[:whole]
             self.came.set()
+        del self._begun[:whole]
         self._hold_back()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -133,11 +142,13 @@ class Fetcher:
             self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
         except OSError as error:
             raise FetcherLost(type(error).__name__) from error
+        metrics.FETCH_PROCESS.pids.append(self._process.pid)
 
     def fetch_from(self, offsets: Mapping[tuple[str, int], int]) -> None:
         """Fetch on from here, by topic and partition; what was fetched before, and not given, is dropped."""
         places = [(*place, offset) for place, offset in offsets.items()]
         self._fetch = Fetch(self._fetch.number + 1, places)
+        self._held.heard_s = time.monotonic()  # told to fetch nothing, it said nothing
         if self._commands is not None:
             self._commands.write(write_fetch(self._fetch))
 
@@ -155,7 +166,7 @@ class Fetcher:
         taken = self._held.take(self._batch_max)
         if taken:
             self.has_given = True
-        elif self._held.is_over:
+        elif self._held.is_over or (self._fetch.places and time.monotonic() - self._held.heard_s > SILENT_S):
             raise FetcherLost
         return [fetched for fetched in taken if fetched.number == self._fetch.number]
 
@@ -178,6 +189,8 @@ class Fetcher:
     async def stop(self) -> None:
         """End it; it holds nothing that would have to be saved."""
         self._process.kill()
+        if self._process.pid in metrics.FETCH_PROCESS.pids:
+            metrics.FETCH_PROCESS.pids.remove(self._process.pid)
         if self._commands is not None and not self._commands.is_closing():
             self._commands.abort()
         if self._pipe is not None:

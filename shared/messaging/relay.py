@@ -12,7 +12,7 @@ import asyncio
 import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from aiokafka import AIOKafkaProducer
@@ -67,20 +67,19 @@ class Relay:
         self._asked_s = -math.inf
         self._stopping = False
 
-    async def adopt(self, cluster_id: str, is_empty: bool) -> None:
+    async def adopt(self, cluster_id: str, is_empty: Callable[[], Awaitable[bool]]) -> None:
         """Take note of the broker; a new one, or one that lost the topics, starts a new generation.
 
         Args:
             cluster_id: the broker's own identity.
-            is_empty: no topic of this service holds a message.
+            is_empty: asks the broker whether no topic of this service holds a message.
         """
         state = await self._state.find_one({"_id": "broker"})
-        if (
-            state is not None
-            and state["cluster_id"] == cluster_id
-            and not (is_empty and await self._events.collection.find_one({"published": state["generation"]}))
-        ):
-            return
+        if state is not None and state["cluster_id"] == cluster_id:
+            # In this order: what another instance publishes after the broker was asked is not lost.
+            is_published = await self._events.collection.find_one({"published": state["generation"]}) is not None
+            if not is_published or not await is_empty():
+                return
         generation = 1 if state is None else state["generation"] + 1
         try:
             changed = await self._state.update_one(

@@ -209,7 +209,7 @@ class SliceConsumer(Consumer):
             if not fetcher.has_given:
                 raise
         # It held nothing, so that another goes on where the last slice ended; the group need not hear of it.
-        _log.warning("the process that fetches has ended; starting another")
+        _log.warning("the process that fetches has ended or hangs; starting another")
         await fetcher.restart()
         fetcher.fetch_from(self._next)
         return []

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from datetime import datetime
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, Metric, ProcessCollector
 
 _LATENCY_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 
@@ -72,6 +72,25 @@ FEED_RESUMES = Counter(
     "Streams whose reader was asked to connect again: many `stalled` are readers too slow for their topic.",
     ["reason"],
 )
+
+
+class FetchProcess(ProcessCollector):
+    """Processor time, memory and files of the process that fetches for this one (decision 0040).
+
+    Attributes:
+        pids: of those that run, the last one's figures are told; nothing while there is none.
+    """
+
+    def __init__(self) -> None:
+        self.pids: list[int] = []
+        super().__init__("mamapost_fetch", lambda: self.pids[-1] if self.pids else "none")
+
+    def describe(self) -> Iterable[Metric]:
+        """The same metrics, of this process."""
+        return ProcessCollector("mamapost_fetch", registry=None).collect()
+
+
+FETCH_PROCESS = FetchProcess()
 
 
 def observe_ages(histogram: Histogram, now: datetime, moments: Iterable[datetime]) -> None:

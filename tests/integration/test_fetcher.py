@@ -6,13 +6,16 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
 from deploy.local.engines import Engines
+from shared.messaging import fetcher as fetchers
 from shared.messaging.bus import Bus
 from shared.messaging.carried import records_of
 from shared.messaging.fetcher import Fetcher, FetcherLost
@@ -50,12 +53,12 @@ async def fetching(settings: Settings) -> AsyncIterator[Fetcher]:
         await fetcher.stop()
 
 
-async def fetched(fetcher: Fetcher, up_to: int) -> list[int]:
-    """Offsets of the next records, up to this one."""
+async def fetched(fetcher: Fetcher, up_to: int, most_s: float = TIMEOUT_S) -> list[int]:
+    """Offsets of the next records, up to this one; what came when that does not."""
     offsets: list[int] = []
-    async with asyncio.timeout(TIMEOUT_S):
-        while not offsets or offsets[-1] < up_to:
-            offsets += [record.offset for fetched in await fetcher.next(1) for record in records_of(fetched)]
+    ends_s = time.monotonic() + most_s
+    while time.monotonic() < ends_s and (not offsets or offsets[-1] < up_to):
+        offsets += [record.offset for fetched in await fetcher.next(0.5) for record in records_of(fetched)]
     return offsets
 
 
@@ -104,6 +107,40 @@ async def test_who_waits_for_it_hears_that_it_was_killed(settings: Settings) -> 
             await fetcher.next(TIMEOUT_S)
 
 
+async def test_its_memory_and_processor_time_are_in_the_metrics_while_it_runs(settings: Settings) -> None:
+    def told() -> tuple[float | None, float | None]:
+        memory, processor = "resident_memory_bytes", "cpu_seconds_total"
+        return (
+            REGISTRY.get_sample_value(f"mamapost_fetch_process_{memory}"),
+            REGISTRY.get_sample_value(f"mamapost_fetch_process_{processor}"),
+        )
+
+    assert told() == (None, None)
+    async with fetching(settings):
+        memory_bytes, processor_s = told()
+        assert memory_bytes
+        assert processor_s is not None
+    assert told() == (None, None)
+
+
+async def test_one_that_hangs_is_told_and_one_that_has_nothing_to_do_is_not(
+    fresh_broker: Engines, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetchers, "SILENT_S", 1.0)
+    async with producing(settings) as producer, fetching(settings) as fetcher:
+        await send(producer, [seeker_registered()])
+        fetcher.fetch_from({PLACE: 0})
+        assert await fetched(fetcher, 0) == [0]
+        assert await fetched(fetcher, 0, most_s=2) == [], "at work, though nothing comes"
+        fetcher.fetch_from({})
+        fetcher._process.send_signal(signal.SIGSTOP)
+        assert await fetched(fetcher, 0, most_s=2) == [], "nothing is asked of it"
+        fetcher.fetch_from({PLACE: 0})
+        assert await fetcher.next(0) == [], "it has just been told"
+        with pytest.raises(FetcherLost):
+            await fetched(fetcher, 0)
+
+
 async def test_a_broker_that_cannot_be_reached_is_told(settings: Settings, capfd: pytest.CaptureFixture[str]) -> None:
     async with fetching(settings.model_copy(update={"kafka": "127.0.0.1:1"})) as fetcher:
         with pytest.raises(FetcherLost):
@@ -111,18 +148,20 @@ async def test_a_broker_that_cannot_be_reached_is_told(settings: Settings, capfd
     assert "KafkaConnectionError" in capfd.readouterr().err
 
 
-async def test_a_service_whose_fetching_is_killed_goes_on_where_it_was(
-    fresh_broker: Engines, settings: Settings
+@pytest.mark.parametrize(("ends", "times"), [(signal.SIGKILL, 4), (signal.SIGSTOP, 1)], ids=["killed", "hangs"])
+async def test_a_service_whose_fetching_is_killed_or_hangs_goes_on_where_it_was(
+    fresh_broker: Engines, settings: Settings, monkeypatch: pytest.MonkeyPatch, ends: signal.Signals, times: int
 ) -> None:
-    events = [seeker_registered() for _ in range(40)]
+    monkeypatch.setattr(fetchers, "SILENT_S", 10.0)
+    events = [seeker_registered() for _ in range(10 * times)]
     books = Books()
     async with producing(settings) as producer, consuming(settings, books) as bus:
-        for at in range(0, 40, 10):
+        for at in range(0, len(events), 10):
             await send(producer, events[at : at + 10])
             await eventually(lambda at=at: len(books.applied) >= at + 10, "applied")  # type: ignore[misc]
-            os.kill(_pid_of(bus), signal.SIGKILL)
+            os.kill(_pid_of(bus), ends)
         await send(producer, [LAST])
-        await eventually(lambda: len(books.applied) == 41, "the last is applied")
+        await eventually(lambda: len(books.applied) > len(events), "the last is applied")
     assert books.entities == [event.seeker_id for event in (*events, LAST)], "once each, in order"
     assert books.calls == ["assigned", "placed", "revoked"], "the group did not hear of it"
 

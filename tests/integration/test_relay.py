@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
@@ -39,9 +40,30 @@ async def test_instances_that_come_up_at_once_adopt_the_broker_once(
     monkeypatch.setattr(AsyncIOMotorCollection, "find_one", look_together)
     log = EventLog(mongo.db, "registry")
     relays = [Relay(mongo.db, log, system_clock, f"instance {number}", 1000) for number in range(2)]
-    await asyncio.gather(*(relay.adopt("a broker", True) for relay in relays))
+    await asyncio.gather(*(relay.adopt("a broker", AsyncMock(return_value=True)) for relay in relays))
     [noted] = await mongo.db["relay"].find().to_list(None)
     assert noted == {"_id": "broker", "cluster_id": "a broker", "generation": 1}
+
+
+async def test_what_another_instance_publishes_meanwhile_is_not_taken_for_lost(mongo: Mongo) -> None:
+    log = EventLog(mongo.db, "registry")
+    await append(mongo, log)
+
+    async def is_empty() -> bool:
+        await log.collection.update_many({}, {"$set": {"published": 1}})
+        return True  # it was when it was asked
+
+    for number in range(2):
+        await Relay(mongo.db, log, system_clock, f"instance {number}", 1000).adopt("a broker", is_empty)
+    [noted] = await mongo.db["relay"].find().to_list(None)
+    assert noted["generation"] == 1
+
+
+async def append(mongo: Mongo, log: EventLog) -> None:
+    async def appended(session: Session) -> None:
+        await log.append(session, [seeker_registered()], system_clock())
+
+    await mongo.transaction(appended)
 
 
 @dataclass
@@ -59,10 +81,7 @@ class Working:
     seen: list[float | None] = field(default_factory=list)
 
     async def append(self) -> None:
-        async def appended(session: Session) -> None:
-            await self.log.append(session, [seeker_registered()], system_clock())
-
-        await self.mongo.transaction(appended)
+        await append(self.mongo, self.log)
         self.log.wake()
 
     def publish(self, messages: Iterable[Message]) -> None:

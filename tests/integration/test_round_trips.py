@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
@@ -109,7 +110,7 @@ async def test_the_relay_publishes_an_event_in_three_round_trips(
     log = EventLog(counted.db, "registry")
     await log.ensure_indexes()
     own = Relay(counted.db, log, system_clock, "this instance", 1000)
-    await own.adopt("a broker", True)
+    await own.adopt("a broker", AsyncMock(return_value=True))
     started_s = time.monotonic()
     running = asyncio.create_task(own.run(object()))
     events = [seeker_registered() for _ in range(20)]

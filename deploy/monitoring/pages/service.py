@@ -91,13 +91,22 @@ SERVICE = Dashboard(
             "Memory",
             "bytes",
             "Resident.",
-            (Query("process_resident_memory_bytes", "{{service}} {{instance}}"),),
+            (
+                Query("process_resident_memory_bytes", "{{service}} {{instance}}"),
+                Query("mamapost_fetch_process_resident_memory_bytes", "{{service}} {{instance}} fetching"),
+            ),
         ),
         Panel(
             "Processor",
             "none",
             "Cores in use.",
-            (Query("rate(process_cpu_seconds_total[$__rate_interval])", "{{service}} {{instance}}"),),
+            (
+                Query("rate(process_cpu_seconds_total[$__rate_interval])", "{{service}} {{instance}}"),
+                Query(
+                    "rate(mamapost_fetch_process_cpu_seconds_total[$__rate_interval])",
+                    "{{service}} {{instance}} fetching",
+                ),
+            ),
         ),
     ),
 )

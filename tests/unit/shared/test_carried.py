@@ -20,7 +20,7 @@ from shared.messaging.carried import (
 )
 from shared.messaging.records import PLACE, Record
 from shared.messaging.records import records_of as decoded
-from tests.unit.shared.fetched import message
+from tests.unit.shared.client import message
 
 TOPICS = ("seeker-registered", "shift-completed")
 [VALID] = decoded([message(0)], fast.decode)

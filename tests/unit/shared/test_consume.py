@@ -17,7 +17,7 @@ from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.records import AT_ONCE, records_of
 from shared.runtime.settings import Settings
 from shared.runtime.supervised import Abandoned
-from tests.unit.shared.fetched import Fetched, message
+from tests.unit.shared.client import Client, message
 
 
 class Broken:
@@ -84,7 +84,7 @@ async def test_the_delay_of_each_event_is_counted_and_not_that_of_each_batch() -
 @pytest.mark.parametrize("count", [0, 2 * AT_ONCE])
 async def test_nothing_of_what_was_read_has_taken_effect(count: int) -> None:
     consumer = attached()
-    records = await consumer._poll(Fetched(count))
+    records = await consumer._poll(Client(count))
     assert [record.offset for record in records] == list(range(count))
     assert set(consumer._lag._at_hand.values()) == ({0} if count else set())
 
@@ -96,7 +96,7 @@ async def test_what_was_read_before_the_client_broke_is_not_passed_over() -> Non
         raise UnknownMemberIdError
 
     consumer = attached()
-    records = await consumer._poll(Fetched(AT_ONCE + 1, breaks))
+    records = await consumer._poll(Client(AT_ONCE + 1, breaks))
     assert len(records) == AT_ONCE
     with pytest.raises(UnknownMemberIdError):
         async with asyncio.timeout(5):
@@ -106,7 +106,7 @@ async def test_what_was_read_before_the_client_broke_is_not_passed_over() -> Non
 async def test_what_was_read_of_an_assignment_that_ended_meanwhile_is_dropped() -> None:
     """Whoever has its partitions now reads it again; so does this consumer if they come back."""
     consumer = attached()
-    client = Fetched(AT_ONCE + 2, lambda: consumer.on_partitions_revoked(set()))
+    client = Client(AT_ONCE + 2, lambda: consumer.on_partitions_revoked(set()))
     records = await consumer._poll(client)
     assert [record.offset for record in records] == [AT_ONCE, AT_ONCE + 1]
 
@@ -118,5 +118,5 @@ async def test_what_was_taken_away_while_the_next_fetch_is_sent_is_dropped() -> 
         await consumer.on_partitions_revoked(set())
 
     revoking = asyncio.create_task(revoke())
-    assert await consumer._poll(Fetched(3)) == ()
+    assert await consumer._poll(Client(3)) == ()
     await revoking

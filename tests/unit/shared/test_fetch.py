@@ -11,11 +11,11 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from shared.contracts import fast
-from shared.messaging.carried import Fetch, Fetched, parts_of, records_of
+from shared.messaging.carried import NOTHING, Fetch, Fetched, parts_of, records_of
 from shared.messaging.fetch import Fetching, settings_for
 from shared.messaging.polling import Polling
 from shared.runtime.settings import Settings
-from tests.unit.shared.fetched import Fetched as Client
+from tests.unit.shared.client import Client
 
 ONE, OTHER = TopicPartition("seeker-registered", 0), TopicPartition("seeker-registered", 1)
 
@@ -48,9 +48,7 @@ def fetching(client: Assigned) -> Fetching:
 
 
 async def answered(fetching: Fetching) -> Fetched:
-    written = await fetching.next()
-    assert written is not None
-    [part] = parts_of(written)
+    [part] = parts_of(await fetching.next())
     return part
 
 
@@ -61,7 +59,7 @@ async def test_what_is_fetched_bears_the_number_of_the_command() -> None:
     assert client.asked == ["nothing", [ONE, OTHER], (ONE, 0), (OTHER, 9)]
     answer = await answered(process)
     assert (answer.number, [record.offset for record in records_of(answer)]) == (4, [0, 1, 2])
-    assert await process.next() is None, "nothing more came, and nothing was told"
+    assert await process.next() == NOTHING, "nothing more came, and nothing was told"
 
 
 async def test_nothing_is_asked_for_when_nothing_is_to_be_fetched() -> None:
@@ -76,7 +74,7 @@ async def test_each_news_of_an_end_is_told_once_and_again_after_a_command() -> N
     process.obey(command)
     [end] = (await answered(process)).ends
     assert (end.topic, end.partition, end.highwater, end.at_ms) == (*ONE, 5, 1_000)
-    assert await process.next() is None
+    assert await process.next() == NOTHING
     client.ends[ONE] = (5, 2_000)
     assert [end.at_ms for end in (await answered(process)).ends] == [2_000], "a fetch that found nothing is news"
     process.obey(command)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared.contracts.envelope import Undecodable
 from shared.messaging import fetcher
-from shared.messaging.carried import Fetched, records_of, write_fetched
+from shared.messaging.carried import NOTHING, Fetched, records_of, write_fetched
 from shared.messaging.fetcher import Held
 from shared.messaging.records import Record
 
@@ -49,10 +49,11 @@ async def test_everything_is_given_once_and_each_topic_in_order(
     came: list[tuple[str, int]], most: int, piece: int
 ) -> None:
     held, sent = Held(TOPICS), dict.fromkeys(TOPICS, 0)
-    stream = bytearray()
+    stream = bytearray(NOTHING)
     for topic, count in came:
         stream += written(topic, range(sent[topic], sent[topic] + count))
         sent[topic] += count
+        stream += NOTHING
     taken = list[tuple[str, int]]()
     for at in range(0, len(stream), piece):
         held.data_received(bytes(stream[at : at + piece]))
@@ -100,3 +101,12 @@ async def test_who_waits_hears_of_the_end_after_what_was_left() -> None:
     assert len(told(held.take(500))) == 3
     assert held.is_over
     assert held.came.is_set()
+
+
+async def test_that_nothing_was_found_is_heard_and_wakes_nobody() -> None:
+    held = Held(TOPICS)
+    held.heard_s = 0
+    held.data_received(NOTHING)
+    assert held.heard_s > 0
+    assert not held.came.is_set()
+    assert held.take(500) == []

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from shared.contracts.envelope import decode
 from shared.messaging.polling import FETCH_STEPS, FETCH_WAIT_MIN_MS, FETCH_WAIT_SHARE, Polling, fetch_wait_ms
 from shared.messaging.records import AT_ONCE
-from tests.unit.shared.fetched import Fetched
+from tests.unit.shared.client import Client
 
 BATCH_MAX = 500
 
@@ -37,7 +37,7 @@ def polling() -> Polling:
 
 @pytest.mark.parametrize("count", [0, 1, AT_ONCE - 1, AT_ONCE, AT_ONCE + 1, 3 * AT_ONCE + 7, BATCH_MAX, BATCH_MAX + 1])
 async def test_a_batch_is_taken_in_handfuls_and_nobody_waits_for_the_next_one(count: int) -> None:
-    client = Fetched(count)
+    client = Client(count)
     handfuls = [few async for few in polling().batch(client)]
     assert [record.offset for few in handfuls for record in few] == list(range(min(count, BATCH_MAX)))
     assert all(0 < len(few) <= AT_ONCE for few in handfuls)
@@ -49,7 +49,7 @@ async def test_a_batch_is_taken_in_handfuls_and_nobody_waits_for_the_next_one(co
 @pytest.mark.parametrize("count", [1, AT_ONCE + 1])
 async def test_the_next_fetch_is_sent_before_a_batch_is_worked_off(count: int) -> None:
     """So the broker answers meanwhile: the client does it in its own steps of the event loop."""
-    client, steps = Fetched(count), list[int]()
+    client, steps = Client(count), list[int]()
 
     async def fetch() -> None:
         for step in range(FETCH_STEPS):

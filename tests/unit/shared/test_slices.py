@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from types import SimpleNamespace
+from unittest.mock import AsyncMock, MagicMock
 
 import pytest
 from faststream.kafka import KafkaBroker
@@ -12,7 +13,9 @@ from faststream.kafka import KafkaBroker
 from shared.contracts.envelope import Envelope
 from shared.kernel.ids import new_id
 from shared.messaging import pace, slices
+from shared.messaging.carried import Fetched
 from shared.messaging.dead_letters import Rejected
+from shared.messaging.fetcher import FetcherLost
 from shared.messaging.partitions import Offsets, Refuse, Slice
 from shared.messaging.records import Record
 from shared.runtime.settings import Settings
@@ -128,3 +131,39 @@ async def test_an_assignment_whose_begin_cancels_itself_ends_the_watch() -> None
         async with asyncio.timeout(5):
             await consumer.watch(asyncio.Event())
     await consumer.detach(broker)
+
+
+class Lost:
+    """A process that fetches and has ended; how often another was started."""
+
+    def __init__(self, has_given: bool) -> None:
+        self.has_given = has_given
+        self.starts = 0
+        self.told: list[dict[tuple[str, int], int]] = []
+
+    async def next(self, timeout_s: float) -> list[Fetched]:
+        raise FetcherLost
+
+    async def restart(self) -> None:
+        self.starts += 1
+
+    def fetch_from(self, offsets: dict[tuple[str, int], int]) -> None:
+        self.told.append(dict(offsets))
+
+
+async def test_fetching_that_is_lost_begins_again_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that gave something goes on elsewhere; after one that gave nothing the connection is built anew."""
+    consumer = _consumer(Books(), [one(1, 0)])
+    client = MagicMock(getmany=AsyncMock(return_value={}))
+    gave, gave_nothing = Lost(has_given=True), Lost(has_given=False)
+    monkeypatch.setattr(slices, "Fetcher", lambda *_: gave)
+    consumer.attach(KafkaBroker(), Settings(), "a broker")
+    assert await consumer._poll(client) == ()
+    assert (gave.starts, gave.told) == (1, [{("seeker-registered", 0): 0}])
+    monkeypatch.setattr(consumer, "_fetcher", gave_nothing)
+    with pytest.raises(FetcherLost):
+        await consumer._poll(client)
+    assert gave_nothing.starts == 0
+    with pytest.raises(FetcherLost):
+        async with asyncio.timeout(5):
+            await consumer.watch(asyncio.Event())

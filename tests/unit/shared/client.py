@@ -21,7 +21,7 @@ def message(offset: int) -> ConsumerRecord[bytes, bytes]:
     )
 
 
-class Fetched:
+class Client:
     """A client that has so many messages, and gives the group's decisions a chance at each call after the first."""
 
     def __init__(self, count: int, between: Callable[[], Awaitable[None]] | None = None) -> None:
