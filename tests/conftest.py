@@ -13,6 +13,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.metadata import MetadataRequest
+from hypothesis import settings as hypothesis_settings
 
 from deploy.local.engines import Engines, EngineUrls
 from deploy.local.errors import EngineNotOurs
@@ -20,6 +21,10 @@ from deploy.local.recipes import KAFKA_VARIABLE
 from shared.runtime.mongo import Mongo
 from shared.runtime.settings import Settings
 from tests import containers
+
+# How long an example takes depends on the machine, and the first one that calls a compiled function loads it.
+hypothesis_settings.register_profile("mamapost", deadline=None)
+hypothesis_settings.load_profile("mamapost")
 
 # Their loggers repeat "connection refused" ten times a second while a test has the broker down.
 for chatty in ("aiokafka", "aiokafka.consumer", "aiokafka.producer"):

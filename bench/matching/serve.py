@@ -23,6 +23,7 @@ import numpy as np
 from bench.matching.alone import Scale
 from bench.matching.broker import Sender, bare_hop_ms, bare_rate, ends, make_topics
 from bench.matching.check import ListsDiffer, Oracle
+from bench.matching.cores import Cores
 from bench.matching.goals import Figures, Size
 from bench.matching.play import PIECE, Play
 from bench.matching.served import EMPTY
@@ -264,13 +265,15 @@ async def _fresh(figures: Figures, served: Served, scale: Scale) -> None:
             assert pumping.stdout is not None
             await pumping.stdout.readline()
             gc.freeze()  # the drawn messages are many, and a search through them would stop the clock of a probe
+            cores, began = Cores(), time.perf_counter()
             times = await _probe(served, mongo, log, probes)
+            told = cores.told(time.perf_counter() - began)
             await pumping.communicate()
             await reached(served, load)
             figures.add("fresh", size.name, percentile(times, 99) * 1000)
             say(
                 f"{size.name}: freshness round {number + 1} of {rounds} at {rate:,.0f} events/s: "
-                f"p50 {percentile(times, 50) * 1000:.1f} ms, p99 {percentile(times, 99) * 1000:.1f} ms"
+                f"p50 {percentile(times, 50) * 1000:.1f} ms, p99 {percentile(times, 99) * 1000:.1f} ms; {told}"
             )
         figures.compare("fresh", size.name, "one bare hop", await bare_hop_ms(kafka))
     finally:
