@@ -129,7 +129,7 @@ async def bare_hop_ms(kafka: str) -> float:
 
 
 async def pump(kafka: str, messages: Sequence[Message], rate: float) -> None:
-    """Send messages at a rate; says `pumping` when it begins and how many when it is through."""
+    """Send messages at a rate; says `pumping` when it begins and how many it sent when it is through."""
     gc.disable()  # a search through hundreds of thousands of messages would end in a burst of those that are late
     async with Sender(kafka) as sender:
         _tell("pumping")
@@ -149,7 +149,10 @@ def _tell(what: str) -> None:
 
 
 def main() -> None:
-    """`python -m bench.matching.broker KAFKA FILE RATE`: pump the messages of a file, from a process of its own."""
+    """`python -m bench.matching.broker KAFKA FILE RATE`: pump the messages of a file, from a process of its own.
+
+    It ends with its input, so that what it has spent can be looked at when it is through.
+    """
     parser = argparse.ArgumentParser(prog="python -m bench.matching.broker", description=main.__doc__)
     parser.add_argument("kafka")
     parser.add_argument("file", type=Path, help="pickled messages, made by this benchmark")
@@ -157,6 +160,7 @@ def main() -> None:
     arguments = parser.parse_args()
     messages = pickle.loads(arguments.file.read_bytes())  # noqa: S301  written by ourselves a moment ago
     asyncio.run(pump(arguments.kafka, messages, arguments.rate))
+    sys.stdin.read()
 
 
 if __name__ == "__main__":

@@ -259,16 +259,22 @@ async def _fresh(figures: Figures, served: Served, scale: Scale) -> None:
             file.write_bytes(pickle.dumps(load))
             pumping = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "bench.matching.broker", kafka, str(file), str(rate)),
+                stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)},
             )
+            assert pumping.stdin is not None
             assert pumping.stdout is not None
             await pumping.stdout.readline()
+            through = asyncio.create_task(pumping.stdout.readline())
             gc.freeze()  # the drawn messages are many, and a search through them would stop the clock of a probe
             cores, began = Cores(), time.perf_counter()
-            times = await _probe(served, mongo, log, probes)
+            times = await _probe(served, mongo, log, probes, through)
             told = cores.told(time.perf_counter() - began)
-            await pumping.communicate()
+            if not await through:
+                raise RuntimeError("who sends the load has failed")
+            pumping.stdin.close()
+            await pumping.wait()
             await reached(served, load)
             figures.add("fresh", size.name, percentile(times, 99) * 1000)
             say(
@@ -281,12 +287,16 @@ async def _fresh(figures: Figures, served: Served, scale: Scale) -> None:
         mongo.close()
 
 
-async def _probe(served: Served, mongo: Mongo, log: EventLog, probes: Sequence[Message]) -> list[float]:
-    """Seconds from the commit of each probe to a ranking that shows it."""
+async def _probe(
+    served: Served, mongo: Mongo, log: EventLog, probes: Sequence[Message], load: asyncio.Task[bytes]
+) -> list[float]:
+    """Seconds from the commit of each probe to a ranking that shows it; no more of them once the load has ended."""
     times = []
     posts = served.posts(50)
     async with Web(served.url) as web:
         for number, message in enumerate(probes):
+            if load.done():
+                break
             event = decode(message.topic, message.key, message.headers, message.value).event
             await mongo.transaction(lambda session, event=event: log.append(session, [event], served.clock()))  # type: ignore[misc]
             log.wake()
