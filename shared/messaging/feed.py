@@ -117,7 +117,8 @@ class Feed:
         """
         await self._prepare()
         async with self._lock, _reaching_the_store():
-            while await self._events.find_one({"feed_round": None}, {"_id": 1}, hint="feed_pending"):
+            # By a majority, as it is read: what another instance has just stamped may not be readable yet.
+            while await self._majority.find_one({"feed_round": None}, {"_id": 1}, hint="feed_pending"):
                 if await self._mongo.transaction(self._number_round) < ROUND_MAX:
                     return
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import orjson
 import pytest
+from pymongo import WriteConcern
 
 from shared.contracts.registry import SeekerRegistered, SeekerWithdrawn
 from shared.kernel.ids import new_id
@@ -126,6 +127,20 @@ async def test_an_event_that_commits_after_a_later_one_was_read_comes_after_it(m
         await session.commit_transaction()
     await feed.number()
     assert list(versions_of(await feed.page(TOPIC, first[-1].place, 10))) == [early.seeker_id]
+
+
+async def test_what_another_instance_stamps_at_this_moment_is_given(mongo: Mongo, log: EventLog) -> None:
+    """Its round may be committed, and not by a majority yet: a page would end before it."""
+    feed = Feed(mongo, log)
+    await feed.number()
+    at_once = WriteConcern(w=1, j=False)
+    for number in range(1, 11):
+        event = seeker_registered()
+        await mongo.transaction(lambda session, event=event: log.append(session, [event], NOW))  # type: ignore[misc]
+        await mongo.db["feed"].update_one({"_id": "rounds"}, {"$set": {"last": number}})
+        other = log.collection.with_options(write_concern=at_once)
+        await other.update_many({"feed_round": None}, {"$set": {"feed_round": number}})
+        assert len(await feed.page(TOPIC, START, 100)) == number
 
 
 async def test_a_round_that_stalls_before_its_commit_is_not_overtaken(
