@@ -18,7 +18,6 @@ from services.matching.facts import fact_of
 from shared.contracts import fast
 from shared.contracts.envelope import Message
 from shared.messaging import carried
-from shared.messaging.carried import parts_of
 from shared.messaging.consume import split
 from shared.messaging.records import AT_ONCE, Record, records_of
 
@@ -46,7 +45,7 @@ def stages(play: Play, count: int) -> dict[str, float]:
         moments = [time.perf_counter()]
         written = carried.write_fetched(1, [], records)
         moments.append(time.perf_counter())
-        good, bad = split([*chain.from_iterable(map(carried.records_of, parts_of(written)))])
+        good, bad = split([*chain.from_iterable(map(carried.records_of, carried.parts_of(written)))])
         moments.append(time.perf_counter())
         facts = [fact_of(envelope.event) for _, envelope in good]
         moments.append(time.perf_counter())

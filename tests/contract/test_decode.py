@@ -53,13 +53,13 @@ _names = st.sampled_from([name for name, _ in good()[1]]) | st.text(max_size=12)
 _headers = st.lists(st.tuples(_names, st.none() | _bytes), max_size=12)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(st.sampled_from([*TOPICS, "no-such-topic"]), st.none() | _bytes, _headers, st.none() | _bytes)
 def test_anything_at_all(topic: str, key: bytes | None, headers: Headers, value: bytes | None) -> None:
     try_decode(topic, key, headers, value)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(st.sampled_from(sorted(TOPICS)), st.data())
 def test_an_event_with_bytes_changed(topic: str, data: st.DataObject) -> None:
     """Near misses reach the later checks, which noise never does."""

@@ -192,7 +192,7 @@ def test_they_agree_on_every_single_bad_header() -> None:
     assert accepted > 10  # some are as good as ours: a time with an offset, a trace of no form
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.sampled_from(sorted(TOPICS)), st.data())
 def test_they_agree_on_headers_and_key(topic: str, data: st.DataObject) -> None:
     message = encode(EXAMPLES[topic])
@@ -226,7 +226,7 @@ def test_they_agree_on_headers_and_key(topic: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("topic", TOPICS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_all_that_the_schema_allows_is_decoded_alike_and_without_the_model(topic: str, data: st.DataObject) -> None:
     schema = schema_of(topic)
@@ -279,14 +279,14 @@ _near_days = (
 )
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(_near_instants, st.sampled_from(["opened_at", "closes_at"]))
 def test_they_agree_on_instants(text: str, field: str) -> None:
     value = example_of("post-opened")["value"] | {field: text}
     assert_same(fitting("post-opened", json.dumps(value, ensure_ascii=False).encode(), value), text)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(_near_days)
 def test_they_agree_on_days(text: str) -> None:
     value = example_of("seeker-registered")["value"] | {"eligible_until": text}
@@ -296,7 +296,7 @@ def test_they_agree_on_days(text: str) -> None:
 _degrees = st.from_regex(r"\A-?(0|[1-9][0-9]{0,2})(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?\Z")
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(_degrees | st.floats(-181, 181).map(repr) | st.decimals(-180, 180, places=25).map(str))
 def test_they_agree_on_degrees_to_the_last_bit(text: str) -> None:
     value = example_of("seeker-registered")["value"]
@@ -311,7 +311,7 @@ _json = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.sampled_from(sorted(TOPICS)), st.data())
 def test_they_agree_on_several_mistakes_at_once(topic: str, data: st.DataObject) -> None:
     value = example_of(topic)["value"]
@@ -324,7 +324,7 @@ def test_they_agree_on_several_mistakes_at_once(topic: str, data: st.DataObject)
     )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.sampled_from(sorted(TOPICS)), st.data())
 def test_they_agree_on_a_value_with_bytes_changed(topic: str, data: st.DataObject) -> None:
     good = json.dumps(example_of(topic)["value"]).encode()

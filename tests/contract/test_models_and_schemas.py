@@ -78,7 +78,7 @@ def _as_both_see_it(value: Any) -> Any:
     return value
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(sorted(TOPICS)), st.data())
 def test_they_agree_on_several_mistakes_at_once(topic: str, data: st.DataObject) -> None:
     value = example_of(topic)["value"]

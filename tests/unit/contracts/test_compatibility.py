@@ -23,9 +23,7 @@ EXAMPLES = int(os.environ.get("MAMAPOST_EXAMPLES", "40"))
 
 POST: Schema = schema_of(TOPICS["post-opened"])
 
-quick = settings(
-    deadline=None, max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
-)
+quick = settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 
 
 def assert_shown(breach: Breach, old: Schema, new: Schema) -> None:

@@ -31,7 +31,7 @@ def contains(strings: Strings, text: str) -> bool:
     return bool(re.search(pattern, text)) and strings.fits(len(text))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(_sets, _sets, st.lists(st.text("abc0-", max_size=6), max_size=20))
 def test_what_is_missing_is_missing_and_if_nothing_is_all_are_there(
     one: Strings, other: Strings, texts: list[str]

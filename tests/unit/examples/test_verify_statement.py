@@ -190,7 +190,7 @@ async def test_the_first_wrong_line_is_named(tmp_path: Path, tamper: Callable[[s
     assert says in done.stdout
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     wages=st.lists(st.integers(0, 10**6), min_size=1, max_size=8),
     rate_bp=st.sampled_from([500, 825, 1500]),

@@ -77,7 +77,7 @@ def same(one: Checkpoint, other: Checkpoint) -> bool:
     return bool(plain(one) == plain(other))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(checkpoint=checkpoints)
 def test_what_was_written_comes_back(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("c") / "file"
@@ -118,7 +118,7 @@ def used(whole: bytes) -> list[int]:
     return [*range(PREAMBLE.size), *mask, *scores, *range(start, len(whole))]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_a_flipped_bit_anywhere_is_noticed(
     whole: bytes, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
@@ -133,7 +133,7 @@ def test_a_flipped_bit_anywhere_is_noticed(
         read(path)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(data=st.data())
 def test_a_file_cut_off_anywhere_is_noticed(
     whole: bytes, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory

@@ -114,7 +114,7 @@ def _restarted(engine: Engine, at: datetime, sizes: Sizes) -> Engine:
     return fresh
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
 @given(steps)
 def test_engine_equals_the_definition_after_every_step(steps: list[Step]) -> None:
     at, engine, programme = NOW, Engine(NOW, sizes=SHORT), Programme()
@@ -136,7 +136,7 @@ def test_engine_equals_the_definition_after_every_step(steps: list[Step]) -> Non
         assert {id_ for id_ in after if after[id_] != before.get(id_, [])} <= changed
 
 
-@settings(max_examples=EXAMPLES // 2, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=EXAMPLES // 2, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(facts, max_size=60), st.randoms(use_true_random=False))
 def test_order_and_repetition_leave_no_trace(given_: list[Fact], rng: random.Random) -> None:
     newest = {(fact.kind, fact.id, fact.version): fact for fact in given_}

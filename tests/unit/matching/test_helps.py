@@ -112,7 +112,7 @@ def check(policy: Policy, given_: list[Fact]) -> int:
     return count
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(facts, max_size=40))
 def test_helps_are_what_the_definition_says_in_any_city(given_: list[Fact]) -> None:
     check(POLICY, given_)
@@ -152,7 +152,7 @@ _policies = st.builds(
 _cities = st.sampled_from((YANTAI,) * 6 + (ELSEWHERE,))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(_women, min_size=2, max_size=4),
     st.lists(st.tuples(_posts, _cities), min_size=6, max_size=10),

@@ -268,5 +268,5 @@ class Races(RuleBasedStateMachine):
                 return
 
 
-Races.TestCase.settings = settings(max_examples=250, stateful_step_count=60, deadline=None)
+Races.TestCase.settings = settings(max_examples=250, stateful_step_count=60)
 TestRaces = Races.TestCase

@@ -204,7 +204,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(steps)
 def test_whatever_happens_no_two_answer_at_once(course: list[tuple[str, int, float]]) -> None:
     async def play() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.matching.engine.placements import Placed, Placements
@@ -21,7 +21,6 @@ def _key(number: int) -> tuple[int, int]:
     return key_of(id_of("plc", number), "plc-")
 
 
-@settings(deadline=None)  # the first call loads compiled code
 @given(steps=_steps, copied_after=st.integers(0, 60))
 def test_placements_are_those_of_a_dictionary(steps: list[tuple[int, Placed | None]], copied_after: int) -> None:
     columns = Placements()

@@ -265,7 +265,7 @@ def test_limits_stay_in_their_ranges(limits: dict[str, int], field: str) -> None
         Limits(**limits)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(facts, max_size=40))
 def test_score_and_explain_agree(given_: list[Fact]) -> None:
     view = view_of(Programme.of(given_), NOW)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.matching.engine import layout
@@ -17,7 +17,6 @@ entries = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 2), st.integers(0
 """Scores, instants and upper halves of ids: few of each, so that ties are many."""
 
 
-@settings(deadline=None)
 @given(entries)
 def test_a_list_holds_the_best_of_all_who_were_offered(offered: list[tuple[int, int, int]]) -> None:
     work, lists = layout.work(1, 1), layout.lists(layout.BEST, 1)

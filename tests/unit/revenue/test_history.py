@@ -351,6 +351,5 @@ TestHistory = History.TestCase
 TestHistory.settings = settings(
     max_examples=60,
     stateful_step_count=30,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

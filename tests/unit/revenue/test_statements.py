@@ -57,7 +57,7 @@ DAYS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(days=DAYS)
 async def test_groups_sum_to_the_settlement_and_hide_the_few(days: list[date]) -> None:
     settlement, entries = await settled_march(days)
