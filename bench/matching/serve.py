@@ -8,6 +8,7 @@ import json
 import os
 import pickle
 import secrets
+import shutil
 import signal
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from bench.matching.broker import Sender, bare_hop_ms, bare_rate, ends, make_top
 from bench.matching.check import ListsDiffer, Oracle
 from bench.matching.cores import Cores
 from bench.matching.goals import Figures, Size
+from bench.matching.kept import KEPT_IN
 from bench.matching.play import PIECE, Play
 from bench.matching.served import EMPTY
 from bench.matching.show import say, step
@@ -44,6 +46,9 @@ from shared.runtime.settings import Settings
 
 STOPPED_MOST = 60_000
 """Events of one backlog: the process is stopped while they are sent, and the broker would miss it after six seconds."""
+
+LOG_IN = KEPT_IN / "log"
+"""The service's log of the last run, which outlives it: what went wrong in a round is asked afterwards."""
 
 PROBE_PAUSE_S = 0.01
 
@@ -99,6 +104,10 @@ class Served:
         return self.fleet.url("matching")
 
     @property
+    def log(self) -> Path:
+        return self.fleet.log_path("matching")
+
+    @property
     def pid(self) -> int:
         return int((self.folder / "pid").read_text())
 
@@ -122,6 +131,8 @@ class Served:
 def running(engines: Engines) -> Iterator[Running]:
     """The service, started on empty topics."""
     asyncio.run(make_topics(engines.urls.kafka))
+    shutil.rmtree(LOG_IN, ignore_errors=True)
+    LOG_IN.mkdir(parents=True)
     with tempfile.TemporaryDirectory(prefix="mamapost-bench-") as root:
         folder, since, prefix = Path(root), time.time(), f"bench_{secrets.token_hex(4)}"
         env = {
@@ -137,7 +148,7 @@ def running(engines: Engines) -> Iterator[Running]:
 
         with Fleet.start(
             engines.urls,
-            log_dir=folder,
+            log_dir=LOG_IN,
             env=env,
             services=("matching",),
             command=command,
@@ -171,13 +182,8 @@ async def reached(served: Served, messages: Sequence[Message]) -> None:
     async def wait(message: Message) -> None:
         event = decode(message.topic, message.key, message.headers, message.value).event
         async with Web(served.url) as web:
-            while True:
-                path = f"/posts/{post}/ranking?limit=1&after={Position.of(event)}&timeout_ms=10000"
-                status, body = await web.get(path)
-                if status in (200, 404):  # 404: the event is there, the post that was asked for is not
-                    return
-                if status != 503:
-                    raise RuntimeError(f"{path}: {status} {body[:300]!r}")
+            while not await web.is_fresh(f"/posts/{post}/ranking?limit=1&after={Position.of(event)}&timeout_ms=10000"):
+                pass  # it has waited there
 
     async with asyncio.timeout(LOAD_TIMEOUT_S):
         await asyncio.gather(*(wait(message) for message in last.values()))
@@ -290,7 +296,10 @@ async def _fresh(figures: Figures, served: Served, scale: Scale) -> None:
 async def _probe(
     served: Served, mongo: Mongo, log: EventLog, probes: Sequence[Message], load: asyncio.Task[bytes]
 ) -> list[float]:
-    """Seconds from the commit of each probe to a ranking that shows it; no more of them once the load has ended."""
+    """Seconds from the commit of each probe to a ranking that shows it, which must come (`RuntimeError`).
+
+    No more of them once the load has ended.
+    """
     times = []
     posts = served.posts(50)
     async with Web(served.url) as web:
@@ -302,7 +311,8 @@ async def _probe(
             log.wake()
             started = time.perf_counter()
             post = posts[number % len(posts)]
-            await web.get(f"/posts/{post}/ranking?after={Position.of(event)}&timeout_ms=10000")
+            if not await web.is_fresh(f"/posts/{post}/ranking?after={Position.of(event)}&timeout_ms=10000"):
+                raise RuntimeError(f"no ranking showed {Position.of(event)} within 10 s; see {served.log}")
             times.append(time.perf_counter() - started)
             await asyncio.sleep(PROBE_PAUSE_S)  # probes are spread over the round
     return times

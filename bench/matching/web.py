@@ -48,6 +48,17 @@ class Web:
             raise RuntimeError(f"GET {path}: expected 200, got {status}: {body[:300].decode(errors='replace')}")
         return json.loads(body)
 
+    async def is_fresh(self, path: str) -> bool:
+        """Whether a ranking that is asked for with a position came to show it; not, after the time that the path gives.
+
+        Raises:
+            RuntimeError: the answer was neither.
+        """
+        status, body = await self.get(path)
+        if status not in (200, 404, 503):  # 404: the position is reached, the post is gone
+            raise RuntimeError(f"GET {path}: expected 200, got {status}: {body[:300].decode(errors='replace')}")
+        return status != 503
+
 
 def percentile(times: list[float], percent: float) -> float:
     """The smallest value that so many of a hundred do not exceed."""

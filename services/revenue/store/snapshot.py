@@ -129,5 +129,5 @@ class MongoSnapshot:
 @asynccontextmanager
 async def at_one_moment(mongo: Mongo) -> AsyncIterator[MongoSnapshot]:
     """A snapshot for the duration of the block."""
-    async with await mongo.client.start_session(snapshot=True) as session:
+    async with mongo.at_one_moment() as session:
         yield MongoSnapshot(mongo.db, session)
