@@ -23,20 +23,23 @@ from bench.matching.goals import QUICK, SIZES, Figures, Size
 from bench.matching.peers.peer import Missing
 from bench.matching.peers.race import peers, race
 from bench.matching.play import Play
-from bench.matching.serve import Running, measure, running
+from bench.matching.running import Running, running
+from bench.matching.serve import measure
 from bench.matching.show import step
 from deploy.local.engines import Engines
 from shared.runtime import logs
 
-PARTS = ("engine", "memory", "shards", "loop", "fresh", "read", "restart", "peers")
-SERVICE = {"loop", "fresh", "read", "restart"}
+PARTS = ("engine", "memory", "shards", "loop", "fresh", "loads", "read", "restart", "peers")
+SERVICE = {"loop", "fresh", "loads", "read", "restart"}
+ASKED_FOR = {"loads"}
+"""Parts that are measured only if they are named: they have no goal."""
 
 QUICK_SCALE = {
     "12k": Scale(2, 0.5, 10_000, 0.3, 100, 200, 5, reads=500, probes=100, service_rounds=1),
     "100k": Scale(2, 0.5, 3_000, 0.3, 30, 100, 0, reads=500, probes=100, service_rounds=1),
     "1m": Scale(1, 1.0, 3_000, 1.0, 10, 50, 0, reads=500, probes=100, service_rounds=1),
 }
-QUICK_ONCE = {"memory", "shards", "loop", "fresh", "read", "restart"}
+QUICK_ONCE = {"memory", "shards"} | SERVICE
 """Parts that a quick run measures at the smallest of its sizes only: each takes ten seconds or more at a larger one."""
 
 FULL_SCALE = {
@@ -70,7 +73,7 @@ def main() -> None:
                 figures.add("lists-wrong", name, 1.0)
                 raise SystemExit(f"lists differ from the pure function: {error}") from None
     finally:
-        print(figures.table() if figures.ours else "nothing was measured", flush=True)
+        print(figures.table() if figures.ours else "no goal was measured", flush=True)
         if arguments.json is not None:
             figures.write(arguments.json)
         if arguments.markdown is not None:
@@ -185,7 +188,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="12k and 100k, without the peers, within 50 seconds")
     parser.add_argument("--sizes", type=_list_of(SIZES), help=f"of {','.join(SIZES)}; default all")
-    parser.add_argument("--only", type=_list_of(PARTS), help=f"of {','.join(PARTS)}; default all (--quick: no peers)")
+    parser.add_argument(
+        "--only", type=_list_of(PARTS), help=f"of {','.join(PARTS)}; default all but loads (--quick: and peers)"
+    )
     parser.add_argument("--rounds", type=int, help="rounds of each measurement, whose median is told")
     parser.add_argument("--seed", type=int, default=1, help="of the cities and changes (default 1)")
     parser.add_argument("--peers", action="store_true", help="with --quick: measure the peers too")
@@ -199,7 +204,8 @@ def _arguments() -> argparse.Namespace:
     if arguments.sizes is None:
         arguments.sizes = list(QUICK) if arguments.quick else list(SIZES)
     if arguments.only is None:
-        arguments.only = [part for part in PARTS if part != "peers" or not arguments.quick or arguments.peers]
+        left_out = ASKED_FOR if not arguments.quick or arguments.peers else ASKED_FOR | {"peers"}
+        arguments.only = [part for part in PARTS if part not in left_out]
     return arguments
 
 
