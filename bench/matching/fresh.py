@@ -8,21 +8,28 @@ import os
 import pickle
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from itertools import cycle
+from typing import TypeAlias
 
 from bench.matching.alone import Scale
 from bench.matching.broker import bare_hop_ms
+from bench.matching.child import PYTHONPATH
 from bench.matching.cores import Cores
 from bench.matching.goals import Figures
-from bench.matching.running import Served, draw, reached
+from bench.matching.running import LOG_IN, Served, draw, reached
 from bench.matching.show import say
-from bench.matching.web import Web, percentile
+from bench.matching.web import FRESH_TIMEOUT_MS, Web, percentile
+from services.matching.domain.ranking import TOP_SEEKERS
 from shared.contracts.envelope import Message, decode
+from shared.contracts.fields import Event
 from shared.contracts.position import Position
 from shared.messaging.bus import Bus
 from shared.messaging.events import EventLog
 from shared.runtime.mongo import Mongo
+
+Commit: TypeAlias = Callable[[Event], Awaitable[None]]
 
 PROBE_PAUSE_S = 0.01
 
@@ -35,9 +42,9 @@ async def at_half_load(figures: Figures, served: Served, scale: Scale) -> None:
     size = served.play.size
     rate = (figures.median("loop", size.name) or 2_000.0) / 2
     rounds = min(scale.rounds, scale.service_rounds)
-    async with _registry(served) as (mongo, log):
+    async with _registry(served) as commit:
         for number in range(rounds):
-            times, told = await _round(served, mongo, log, rate, scale.probes)
+            times, told = await _round(served, commit, rate, scale.probes)
             figures.add("fresh", size.name, percentile(times, 99) * 1000)
             say(f"{size.name}: freshness round {number + 1} of {rounds} at {_told(rate, times, told)}")
         figures.compare("fresh", size.name, "one bare hop", await bare_hop_ms(served.engines.urls.kafka))
@@ -45,9 +52,9 @@ async def at_half_load(figures: Figures, served: Served, scale: Scale) -> None:
 
 async def by_load(served: Served, scale: Scale) -> None:
     """The same at rates from next to nothing to what the machine can bear; told, and measured against no goal."""
-    async with _registry(served) as (mongo, log):
+    async with _registry(served) as commit:
         for rate in LOADS:
-            times, told = await _round(served, mongo, log, rate, scale.probes)
+            times, told = await _round(served, commit, rate, scale.probes)
             say(f"{served.play.size.name}: freshness at {_told(rate, times, told)}")
 
 
@@ -57,71 +64,89 @@ def _told(rate: float, times: list[float], cores: str) -> str:
 
 
 @asynccontextmanager
-async def _registry(served: Served) -> AsyncIterator[tuple[Mongo, EventLog]]:
-    """This process as the registry: its database, and its outbox, whose relay runs."""
+async def _registry(served: Served) -> AsyncIterator[Commit]:
+    """This process as the registry: its database, and its outbox, whose relay runs. Yields what commits an event."""
     mongo = Mongo.connect(served.settings, "registry")
     log = EventLog(mongo.db, "registry")
     await log.ensure_indexes()
+
+    async def commit(event: Event) -> None:
+        await mongo.transaction(lambda session: log.append(session, [event], served.clock()))
+        log.wake()
+
     registry = Bus(served.settings, "registry", mongo, log, served.clock)
     await registry.start()
     try:
         while registry.state != "up":  # noqa: ASYNC110  a state, looked at a few times
             await asyncio.sleep(0.02)
-        yield mongo, log
+        yield commit
     finally:
         await registry.stop()
         mongo.close()
 
 
-async def _round(served: Served, mongo: Mongo, log: EventLog, rate: float, most: int) -> tuple[list[float], str]:
+async def _round(served: Served, commit: Commit, rate: float, most: int) -> tuple[list[float], str]:
     """Seconds of so many commands at most, one after the other, and who had the cores meanwhile."""
     seconds = most * 0.035 + 1
     load = draw(served, max(100, int(rate * seconds)))
     probes = [m for m in draw(served, 20 * most) if m.topic == "seeker-registered"][:most]
-    file = served.folder / "load"
-    file.write_bytes(pickle.dumps(load))
-    pumping = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bench.matching.broker", served.engines.urls.kafka, str(file), str(rate)),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)},
-    )
-    assert pumping.stdin is not None
-    assert pumping.stdout is not None
-    await pumping.stdout.readline()
-    through = asyncio.create_task(pumping.stdout.readline())
-    gc.freeze()  # the drawn messages are many, and a search through them would stop the clock of a probe
-    cores, began = Cores(), time.perf_counter()
-    times = await _probe(served, mongo, log, probes, through)
-    told = cores.told(time.perf_counter() - began)
-    if not await through:
-        raise RuntimeError("who sends the load has failed")
-    pumping.stdin.close()
-    await pumping.wait()
+    events = [decode(m.topic, m.key, m.headers, m.value).event for m in probes]
+    async with Web(served.url) as web, pumping(served, load, rate) as through:
+        gc.freeze()  # the drawn messages are many, and a search through them would stop the clock of a probe
+        cores, began = Cores(), time.perf_counter()
+        times = await probe(web, served.posts(50), events, commit, through)
+        told = cores.told(time.perf_counter() - began)
+        if not await through:
+            raise RuntimeError("who sends the load has failed")
     await reached(served, load)
     return times, told
 
 
-async def _probe(
-    served: Served, mongo: Mongo, log: EventLog, probes: Sequence[Message], load: asyncio.Task[bytes]
-) -> list[float]:
-    """Seconds from the commit of each probe to a ranking that shows it, which must come (`RuntimeError`).
+@asynccontextmanager
+async def pumping(served: Served, load: Sequence[Message], rate: float) -> AsyncIterator[asyncio.Task[bytes]]:
+    """A process that sends so many of these messages a second, and has begun to.
 
-    No more of them once the load has ended.
+    Yields:
+        what it says once all are sent, or nothing when it failed. It ends with the block, sent or not.
+    """
+    file = served.folder / "load"
+    file.write_bytes(pickle.dumps(load))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bench.matching.broker", served.engines.urls.kafka, str(file), str(rate)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": PYTHONPATH},
+    )
+    assert process.stdout is not None
+    try:
+        await process.stdout.readline()
+        through = asyncio.create_task(process.stdout.readline())
+        yield through
+    finally:
+        process.kill()  # which ends `through` as well
+        await process.wait()
+
+
+async def probe(
+    web: Web,
+    posts: Sequence[str],
+    events: Sequence[Event],
+    commit: Commit,
+    load: asyncio.Future[bytes],
+) -> list[float]:
+    """Seconds from the commit of each event to a ranking that shows it; no more of them once the load has ended.
+
+    Raises:
+        RuntimeError: a ranking did not come to show one.
     """
     times = []
-    posts = served.posts(50)
-    async with Web(served.url) as web:
-        for number, message in enumerate(probes):
-            if load.done():
-                break
-            event = decode(message.topic, message.key, message.headers, message.value).event
-            await mongo.transaction(lambda session, event=event: log.append(session, [event], served.clock()))  # type: ignore[misc]
-            log.wake()
-            started = time.perf_counter()
-            post = posts[number % len(posts)]
-            if not await web.is_fresh(f"/posts/{post}/ranking?after={Position.of(event)}&timeout_ms=10000"):
-                raise RuntimeError(f"no ranking showed {Position.of(event)} within 10 s; see {served.log}")
-            times.append(time.perf_counter() - started)
-            await asyncio.sleep(PROBE_PAUSE_S)  # probes are spread over the round
+    for event, post in zip(events, cycle(posts), strict=False):
+        if load.done():
+            break
+        await commit(event)
+        started = time.perf_counter()
+        if not await web.is_fresh(post, Position.of(event), rows=TOP_SEEKERS):
+            raise RuntimeError(f"no ranking showed {Position.of(event)} within {FRESH_TIMEOUT_MS} ms; see {LOG_IN}")
+        times.append(time.perf_counter() - started)
+        await asyncio.sleep(PROBE_PAUSE_S)  # probes are spread over the round
     return times

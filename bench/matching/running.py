@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import shutil
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.matching.broker import Sender, make_topics
+from bench.matching.child import PYTHONPATH
 from bench.matching.goals import Size
 from bench.matching.kept import KEPT_IN
 from bench.matching.play import PIECE, Play
@@ -116,7 +116,7 @@ def running(engines: Engines) -> Iterator[Running]:
             "MAMAPOST_DB_PREFIX": prefix,
             "MAMAPOST_MATCHING_CHECKPOINT_DIR": str(folder / "checkpoints"),
             "MAMAPOST_LOG_LEVEL": "info",
-            "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path),
+            "PYTHONPATH": PYTHONPATH,
         }
 
         def command(_service: str, port: int) -> list[str]:
@@ -159,7 +159,7 @@ async def reached(served: Served, messages: Sequence[Message]) -> None:
     async def wait(message: Message) -> None:
         event = decode(message.topic, message.key, message.headers, message.value).event
         async with Web(served.url) as web:
-            while not await web.is_fresh(f"/posts/{post}/ranking?limit=1&after={Position.of(event)}&timeout_ms=10000"):
+            while not await web.is_fresh(post, Position.of(event), rows=1):
                 pass  # it has waited there
 
     async with asyncio.timeout(LOAD_TIMEOUT_S):

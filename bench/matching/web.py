@@ -7,6 +7,11 @@ import json
 from typing import Any
 from urllib.parse import urlsplit
 
+from shared.contracts.position import Position
+
+FRESH_TIMEOUT_MS = 10_000
+"""As long as the service lets a reader wait at most."""
+
 
 class Web:
     """One kept connection to a server. Use `async with Web(url) as web:`."""
@@ -45,19 +50,24 @@ class Web:
         """
         status, body = await self.get(path)
         if status != 200:
-            raise RuntimeError(f"GET {path}: expected 200, got {status}: {body[:300].decode(errors='replace')}")
+            raise _unexpected(path, status, body)
         return json.loads(body)
 
-    async def is_fresh(self, path: str) -> bool:
-        """Whether a ranking that is asked for with a position came to show it; not, after the time that the path gives.
+    async def is_fresh(self, post: str, position: Position, *, rows: int) -> bool:
+        """Whether the ranking of a post came to show a position within `FRESH_TIMEOUT_MS`. It waits until it does.
 
         Raises:
             RuntimeError: the answer was neither.
         """
+        path = f"/posts/{post}/ranking?limit={rows}&after={position}&timeout_ms={FRESH_TIMEOUT_MS}"
         status, body = await self.get(path)
         if status not in (200, 404, 503):  # 404: the position is reached, the post is gone
-            raise RuntimeError(f"GET {path}: expected 200, got {status}: {body[:300].decode(errors='replace')}")
+            raise _unexpected(path, status, body)
         return status != 503
+
+
+def _unexpected(path: str, status: int, body: bytes) -> RuntimeError:
+    return RuntimeError(f"GET {path}: expected 200, got {status}: {body[:300].decode(errors='replace')}")
 
 
 def percentile(times: list[float], percent: float) -> float:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.matching import kept
+from bench.matching.child import PYTHONPATH
 from bench.matching.goals import SIZES, Size
 from bench.matching.play import BATCH, PIECE, Play
 from bench.matching.speak import city_facts
@@ -103,7 +104,7 @@ def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)},
+        env={**os.environ, "PYTHONPATH": PYTHONPATH},
     )
     try:
         yield process

@@ -105,6 +105,10 @@ class Reading:
     def has(self, count: int) -> bool:
         return len(self.answers) >= count
 
+    def is_varied(self) -> bool:
+        """Whether there are positions enough to be checked."""
+        return len({answer["position"] for answer in self.answers}) > 10
+
     async def read(self, http: httpx.AsyncClient, path: str, **params: Any) -> None:
         try:
             answer = await http.get(path, params=params)
@@ -152,19 +156,18 @@ async def test_no_answer_is_one_that_the_rules_would_not_give(
                 await asyncio.sleep(0.01)
 
     own = Mongo.connect(settings, "matching")
-    marks = []
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(write())
             tasks.create_task(read())
             for _ in range(KILLS):
-                marks.append(len(reading.answers))
-                enough = marks[-1] + rng.randrange(20, 80)
+                enough = len(reading.answers) + rng.randrange(20, 80)
                 await eventually(partial(reading.has, enough), "it is read", 60)
                 fleet.kill("matching")
                 await asyncio.to_thread(fleet.restart, "matching")
-            marks.append(len(reading.answers))
-            await eventually(partial(reading.has, marks[-1] + 20), "it is read after the last kill", 60)
+            await eventually(partial(reading.has, len(reading.answers) + 20), "it is read after the last kill", 60)
+            await eventually(reading.is_varied, "answers name more than ten positions", 60)
+            await eventually(partial(_published, settings), "more than ten rankings are published", 60)
             over.set()
     finally:
         await asyncio.to_thread(fleet.stop)
@@ -176,15 +179,22 @@ async def test_no_answer_is_one_that_the_rules_would_not_give(
         assert answer["also_before"] == []
         policy = (answer["policy"]["city"], answer["policy"]["version"])
         _check(history, answer["post_id"], answer["position"], answer["at"], policy, _places(answer["top"]), 50)
+    assert len(history.published) > 10
     for event in history.published:
         assert event.position is not None
         assert event.policy is not None
         policy = (event.policy.city, event.policy.version)
         top = _places(event.model_dump(mode="json")["top"])
         _check(history, event.post_id, event.position, event.as_of.isoformat(), policy, top, 10)
-    assert len({answer["position"] for answer in reading.answers}) > 10
-    assert len(history.published) > 10
     assert reading.refusals > 0
+
+
+async def _published(settings: Settings) -> bool:
+    """Whether there are rankings enough to be checked."""
+    partition = TopicPartition(RankingChanged.topic, partition_of(YANTAI))
+    async with AIOKafkaConsumer(bootstrap_servers=settings.kafka) as consumer:
+        ends: dict[TopicPartition, int] = await consumer.end_offsets([partition])
+        return ends[partition] > 10
 
 
 def _serve(_name: str, port: int) -> list[str]:
