@@ -1,4 +1,4 @@
-"""The bus from outside: topics, messages onto it, and what a bare client makes of the same bytes."""
+"""The bus from outside: topics, and messages onto it."""
 
 from __future__ import annotations
 
@@ -8,23 +8,19 @@ import gc
 import pickle
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
-from bench.matching.web import percentile
-from bench.matching.wire import PARTITION
-from shared.contracts.envelope import Message, decode
+from shared.contracts.envelope import Message
 from shared.contracts.topics import TOPICS
 from shared.messaging.bus import PRODUCER_BATCH_MAX_BYTES
 from shared.messaging.topics import ensure_topics
 
 TICK_S = 0.02
 """The pump sends this long's messages at once."""
-
-HOPS = 100
 
 
 async def make_topics(kafka: str) -> None:
@@ -65,74 +61,11 @@ class Sender:
             await asyncio.gather(*pending)
 
 
-def _consumer(kafka: str, group: str | None = None) -> AIOKafkaConsumer:
-    return AIOKafkaConsumer(
-        bootstrap_servers=kafka,
-        group_id=group,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        fetch_max_wait_ms=20,
-    )
-
-
-async def ends(kafka: str, topics: Sequence[str]) -> dict[TopicPartition, int]:
-    """Next offsets of the city's partition of some topics."""
-    consumer = _consumer(kafka)
-    await consumer.start()
-    try:
-        found: dict[TopicPartition, int] = await consumer.end_offsets([TopicPartition(t, PARTITION) for t in topics])
-        return found
-    finally:
-        await consumer.stop()
-
-
-async def bare_rate(kafka: str, since: Mapping[TopicPartition, int], count: int) -> float:
-    """Messages a second that a bare client fetches, validates by the models and commits; nothing else."""
-    consumer = _consumer(kafka, "bench-bare")
-    await consumer.start()
-    try:
-        consumer.assign(list(since))
-        for partition, offset in since.items():
-            consumer.seek(partition, offset)
-        seen = 0
-        started = time.perf_counter()
-        while seen < count:
-            for records in (await consumer.getmany(timeout_ms=20, max_records=500)).values():
-                for record in records:
-                    decode(record.topic, record.key, record.headers, record.value)
-                seen += len(records)
-            await consumer.commit()
-        return seen / (time.perf_counter() - started)
-    finally:
-        await consumer.stop()
-
-
-async def bare_hop_ms(kafka: str) -> float:
-    """Milliseconds, p99, from a message that is sent to the client that receives it; nothing else is going on."""
-    topic, times = "bench-hop", []
-    consumer = _consumer(kafka)
-    async with Sender(kafka) as sender:
-        await sender.send([Message(topic, 0, b"k", (), b"makes the topic")])
-        await consumer.start()
-        try:
-            consumer.assign([TopicPartition(topic, 0)])
-            await consumer.getone()
-            for _ in range(HOPS):
-                started = time.perf_counter()
-                sending = asyncio.create_task(sender.send([Message(topic, 0, b"k", (), b"hop")]))
-                await consumer.getone()
-                times.append(time.perf_counter() - started)
-                await sending
-        finally:
-            await consumer.stop()
-    return percentile(times, 99) * 1000
-
-
 async def pump(kafka: str, messages: Sequence[Message], rate: float) -> None:
     """Send messages at a rate; says `pumping` when it begins and how many it sent when it is through."""
     gc.disable()  # a search through hundreds of thousands of messages would end in a burst of those that are late
     async with Sender(kafka) as sender:
-        _tell("pumping")
+        tell("pumping")
         begun, sent = time.perf_counter(), 0
         while sent < len(messages):
             due = min(len(messages), int((time.perf_counter() - begun) * rate))
@@ -140,10 +73,11 @@ async def pump(kafka: str, messages: Sequence[Message], rate: float) -> None:
                 await sender.send(messages[sent:due])
                 sent = due
             await asyncio.sleep(TICK_S)  # the pace of the load, not a wait for anything
-    _tell(str(sent))
+    tell(str(sent))
 
 
-def _tell(what: str) -> None:
+def tell(what: str) -> None:
+    """A line to who has started this process."""
     sys.stdout.write(what + "\n")
     sys.stdout.flush()
 

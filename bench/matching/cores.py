@@ -10,6 +10,7 @@ PARTS = {
     "bench.matching.served": "service",
     "shared.messaging.fetch": "fetching",
     "bench.matching.broker": "load",
+    "bench.matching.bare": "bare client",
     "tansu": "broker",
     "mongod": "database",
 }

@@ -1,4 +1,4 @@
-"""How long a command takes until a ranking shows it, while other events come in."""
+"""How long a command takes until a ranking shows it, while other events come in; and until a bare client has it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import pickle
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import cycle
 from typing import TypeAlias
 
 from bench.matching.alone import Scale
-from bench.matching.broker import bare_hop_ms
+from bench.matching.bare import bare_hop_ms
 from bench.matching.child import PYTHONPATH
 from bench.matching.cores import Cores
 from bench.matching.goals import Figures
-from bench.matching.running import LOG_IN, Served, draw, reached
+from bench.matching.running import LOG_IN, Served, draw
 from bench.matching.show import say
 from bench.matching.web import FRESH_TIMEOUT_MS, Web, percentile
 from services.matching.domain.ranking import TOP_SEEKERS
@@ -30,11 +30,16 @@ from shared.messaging.events import EventLog
 from shared.runtime.mongo import Mongo
 
 Commit: TypeAlias = Callable[[Event], Awaitable[None]]
+Shown: TypeAlias = Callable[[Event], Awaitable[None]]
+"""Returns when the event is seen where it is waited for; raises when it does not come to be."""
+
+Watching: TypeAlias = Callable[[Sequence[Event]], AbstractAsyncContextManager[Shown]]
+"""Who is asked for these events."""
 
 PROBE_PAUSE_S = 0.01
 
-LOADS = (500, 2_000, 4_000, 8_000, 12_000, 16_000)
-"""Events a second at which freshness is asked for, to show what it depends on; the last are what two cores give."""
+LOADS = (500, 2_000, 4_000, 8_000, 12_000, 16_000, 20_000)
+"""Events a second at which freshness is asked for, to show what it depends on; the last is half the loop's goal."""
 
 
 async def at_half_load(figures: Figures, served: Served, scale: Scale) -> None:
@@ -44,18 +49,25 @@ async def at_half_load(figures: Figures, served: Served, scale: Scale) -> None:
     rounds = min(scale.rounds, scale.service_rounds)
     async with _registry(served) as commit:
         for number in range(rounds):
-            times, told = await _round(served, commit, rate, scale.probes)
+            times, told = await _round(served, commit, _rankings(served), rate, scale.probes)
             figures.add("fresh", size.name, percentile(times, 99) * 1000)
             say(f"{size.name}: freshness round {number + 1} of {rounds} at {_told(rate, times, told)}")
         figures.compare("fresh", size.name, "one bare hop", await bare_hop_ms(served.engines.urls.kafka))
 
 
 async def by_load(served: Served, scale: Scale) -> None:
-    """The same at rates from next to nothing to what the machine can bear; told, and measured against no goal."""
+    """The same at rates from next to nothing to what the machine can bear, beside a bare client in the service's
+    place, which fetches, validates and commits the same bytes, and has no rankings. It is told, and has no goal.
+    """
     async with _registry(served) as commit:
         for rate in LOADS:
-            times, told = await _round(served, commit, rate, scale.probes)
+            times, told = await _round(served, commit, _rankings(served), rate, scale.probes)
             say(f"{served.play.size.name}: freshness at {_told(rate, times, told)}")
+        served.fleet.stop_one("matching")
+        for rate in LOADS:
+            times, told = await _round(served, commit, _bare(served), rate, scale.probes)
+            say(f"{served.play.size.name}: bare client at {_told(rate, times, told)}")
+        served.fleet.restart("matching")
 
 
 def _told(rate: float, times: list[float], cores: str) -> str:
@@ -85,21 +97,78 @@ async def _registry(served: Served) -> AsyncIterator[Commit]:
         mongo.close()
 
 
-async def _round(served: Served, commit: Commit, rate: float, most: int) -> tuple[list[float], str]:
+async def _round(served: Served, commit: Commit, watching: Watching, rate: float, most: int) -> tuple[list[float], str]:
     """Seconds of so many commands at most, one after the other, and who had the cores meanwhile."""
     seconds = most * 0.035 + 1
     load = draw(served, max(100, int(rate * seconds)))
     probes = [m for m in draw(served, 20 * most) if m.topic == "seeker-registered"][:most]
-    events = [decode(m.topic, m.key, m.headers, m.value).event for m in probes]
-    async with Web(served.url) as web, pumping(served, load, rate) as through:
+    events = [_event(m) for m in probes]
+    last = [_event(m) for m in {m.topic: m for m in load}.values()]
+    async with watching([*events, *last]) as shown, pumping(served, load, rate) as through:
         gc.freeze()  # the drawn messages are many, and a search through them would stop the clock of a probe
         cores, began = Cores(), time.perf_counter()
-        times = await probe(web, served.posts(50), events, commit, through)
+        times = await probe(events, commit, shown, through)
         told = cores.told(time.perf_counter() - began)
         if not await through:
             raise RuntimeError("who sends the load has failed")
-    await reached(served, load)
+        for event in last:  # so that the next round begins with nothing left
+            await shown(event)
     return times, told
+
+
+def _event(message: Message) -> Event:
+    return decode(message.topic, message.key, message.headers, message.value).event
+
+
+def _rankings(served: Served) -> Watching:
+    """The service, asked over HTTP for the ranking of one post after the other."""
+
+    @asynccontextmanager
+    async def watching(_: Sequence[Event]) -> AsyncIterator[Shown]:
+        async with Web(served.url) as web:
+            yield in_rankings(web, served.posts(50))
+
+    return watching
+
+
+def in_rankings(web: Web, posts: Sequence[str]) -> Shown:
+    """What asks for the ranking of one post after the other until it shows an event.
+
+    It raises RuntimeError when the ranking does not come to show it.
+    """
+    turns = cycle(posts)
+
+    async def shown(event: Event) -> None:
+        if not await web.is_fresh(next(turns), Position.of(event), rows=TOP_SEEKERS):
+            raise RuntimeError(f"no ranking showed {Position.of(event)} within {FRESH_TIMEOUT_MS} ms; see {LOG_IN}")
+
+    return shown
+
+
+def _bare(served: Served) -> Watching:
+    """A bare client in a process of its own."""
+
+    @asynccontextmanager
+    async def watching(events: Sequence[Event]) -> AsyncIterator[Shown]:
+        file = served.folder / "positions"
+        file.write_text("\n".join(str(Position.of(event)) for event in events))
+        async with child("bench.matching.bare", served.engines.urls.kafka, str(file)) as said:
+            seen = {Position.of(event): asyncio.get_running_loop().create_future() for event in events}
+
+            async def listen() -> None:
+                while line := await said.readline():
+                    seen[Position.parse(line.decode().strip())].set_result(None)
+
+            listening = asyncio.create_task(listen())
+
+            async def shown(event: Event) -> None:
+                async with asyncio.timeout(FRESH_TIMEOUT_MS / 1000):
+                    await seen[Position.of(event)]
+
+            yield shown
+        await listening  # it ends with the child
+
+    return watching
 
 
 @asynccontextmanager
@@ -111,42 +180,42 @@ async def pumping(served: Served, load: Sequence[Message], rate: float) -> Async
     """
     file = served.folder / "load"
     file.write_bytes(pickle.dumps(load))
+    async with child("bench.matching.broker", served.engines.urls.kafka, str(file), str(rate)) as said:
+        yield asyncio.create_task(said.readline())
+
+
+@asynccontextmanager
+async def child(module: str, *arguments: str) -> AsyncIterator[asyncio.StreamReader]:
+    """A process of the benchmark's that has said its first line, that it has begun.
+
+    Yields:
+        what else it says. It ends with the block.
+    """
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bench.matching.broker", served.engines.urls.kafka, str(file), str(rate)),
+        *(sys.executable, "-m", module, *arguments),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": PYTHONPATH},
     )
     assert process.stdout is not None
     try:
-        await process.stdout.readline()
-        through = asyncio.create_task(process.stdout.readline())
-        yield through
+        if not await process.stdout.readline():
+            raise RuntimeError(f"{module} has failed")
+        yield process.stdout
     finally:
-        process.kill()  # which ends `through` as well
+        process.kill()
         await process.wait()
 
 
-async def probe(
-    web: Web,
-    posts: Sequence[str],
-    events: Sequence[Event],
-    commit: Commit,
-    load: asyncio.Future[bytes],
-) -> list[float]:
-    """Seconds from the commit of each event to a ranking that shows it; no more of them once the load has ended.
-
-    Raises:
-        RuntimeError: a ranking did not come to show one.
-    """
+async def probe(events: Sequence[Event], commit: Commit, shown: Shown, load: asyncio.Future[bytes]) -> list[float]:
+    """Seconds from the commit of each event until it is shown; no more of them once the load has ended."""
     times = []
-    for event, post in zip(events, cycle(posts), strict=False):
+    for event in events:
         if load.done():
             break
         await commit(event)
         started = time.perf_counter()
-        if not await web.is_fresh(post, Position.of(event), rows=TOP_SEEKERS):
-            raise RuntimeError(f"no ranking showed {Position.of(event)} within {FRESH_TIMEOUT_MS} ms; see {LOG_IN}")
+        await shown(event)
         times.append(time.perf_counter() - started)
         await asyncio.sleep(PROBE_PAUSE_S)  # probes are spread over the round
     return times

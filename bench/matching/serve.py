@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.matching.alone import Scale
-from bench.matching.broker import Sender, bare_rate, ends
+from bench.matching.bare import bare_rate, ends
+from bench.matching.broker import Sender
 from bench.matching.check import ListsDiffer, Oracle
 from bench.matching.fresh import at_half_load, by_load
 from bench.matching.goals import Figures, Size

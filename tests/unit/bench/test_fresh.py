@@ -28,7 +28,7 @@ async def test_each_event_is_committed_before_a_ranking_is_asked_for_it() -> Non
 
     drawn = events(3)
     async with answering(200) as web:
-        times = await fresh.probe(web, ["pst-1", "pst-2"], drawn, commit, asyncio.Future())
+        times = await fresh.probe(drawn, commit, fresh.in_rankings(web, ["pst-1", "pst-2"]), asyncio.Future())
     assert done == drawn
     assert len(times) == 3
     assert min(times) > 0
@@ -39,7 +39,7 @@ async def test_a_ranking_that_never_shows_an_event_ends_the_round() -> None:
 
     async with answering(503) as web:
         with pytest.raises(RuntimeError, match=r"no ranking showed .* within 10000 ms; see .*log"):
-            await fresh.probe(web, ["pst-1"], events(1), commit, asyncio.Future())
+            await fresh.probe(events(1), commit, fresh.in_rankings(web, ["pst-1"]), asyncio.Future())
 
 
 async def test_no_event_follows_once_the_load_has_ended() -> None:
@@ -50,4 +50,4 @@ async def test_no_event_follows_once_the_load_has_ended() -> None:
         raise AssertionError
 
     async with answering(200) as web:
-        assert await fresh.probe(web, ["pst-1"], events(1), commit, ended) == []
+        assert await fresh.probe(events(1), commit, fresh.in_rankings(web, ["pst-1"]), ended) == []
