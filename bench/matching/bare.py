@@ -1,4 +1,4 @@
-"""What a bare client makes of the same bytes: it fetches, validates and commits, and does nothing with them."""
+"""What a bare client makes of the same bytes: it fetches and validates them, and does nothing else with them."""
 
 from __future__ import annotations
 
@@ -53,13 +53,15 @@ async def bare_rate(kafka: str, since: Mapping[TopicPartition, int], count: int)
         return seen < count
 
     started = time.perf_counter()
-    await _read(kafka, since, count_one)
+    await _read(kafka, since, count_one, group="bench-bare")
     return seen / (time.perf_counter() - started)
 
 
-async def _read(kafka: str, since: Mapping[TopicPartition, int], take: Callable[[Event], bool]) -> None:
-    """Give each event since then to `take`, until that says no."""
-    consumer = _consumer(kafka, "bench-bare")
+async def _read(
+    kafka: str, since: Mapping[TopicPartition, int], take: Callable[[Event], bool], group: str | None = None
+) -> None:
+    """Give each event since then to `take`, until that says no. What was read is committed where there is a group."""
+    consumer = _consumer(kafka, group)
     await consumer.start()
     try:
         consumer.assign(list(since))
@@ -70,7 +72,8 @@ async def _read(kafka: str, since: Mapping[TopicPartition, int], take: Callable[
             for records in (await consumer.getmany(timeout_ms=20, max_records=500)).values():
                 for record in records:
                     goes_on &= take(decode(record.topic, record.key, record.headers, record.value).event)
-            await consumer.commit()
+            if group is not None:
+                await consumer.commit()
     finally:
         await consumer.stop()
 
@@ -97,7 +100,10 @@ async def bare_hop_ms(kafka: str) -> float:
 
 
 async def watch(kafka: str, positions: set[str]) -> None:
-    """Say `reading`, then each of these positions when its event comes, and end with the last of them."""
+    """Say `reading`, then each of these positions when its event comes, and end with the last of them.
+
+    It commits nothing: to wait for that would make it later than a client has to be.
+    """
     gc.disable()  # as who sends the load does: a search for garbage would be taken for a slow hop
     since = await ends(kafka, [event.topic for event in CONSUMED])
 

@@ -57,7 +57,7 @@ async def at_half_load(figures: Figures, served: Served, scale: Scale) -> None:
 
 async def by_load(served: Served, scale: Scale) -> None:
     """The same at rates from next to nothing to what the machine can bear, beside a bare client in the service's
-    place, which fetches, validates and commits the same bytes, and has no rankings. It is told, and has no goal.
+    place, which fetches and validates the same bytes, and has no rankings. It is told, and has no goal.
     """
     async with _registry(served) as commit:
         for rate in LOADS:
@@ -162,8 +162,13 @@ def _bare(served: Served) -> Watching:
             listening = asyncio.create_task(listen())
 
             async def shown(event: Event) -> None:
-                async with asyncio.timeout(FRESH_TIMEOUT_MS / 1000):
-                    await seen[Position.of(event)]
+                try:
+                    async with asyncio.timeout(FRESH_TIMEOUT_MS / 1000):
+                        await seen[Position.of(event)]
+                except TimeoutError:
+                    raise RuntimeError(
+                        f"the bare client did not see {Position.of(event)} within {FRESH_TIMEOUT_MS} ms"
+                    ) from None
 
             yield shown
         await listening  # it ends with the child

@@ -22,6 +22,7 @@ def test_what_a_process_spends_is_counted_for_its_part() -> None:
     for command, part in (
         (["-c", SPEND], OTHER),
         (["-c", START, "-c", SPEND, "bench.matching.broker"], "load"),
+        (["-c", SPEND, "bench.matching.bare"], "bare client"),
     ):
         with subprocess.Popen([sys.executable, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
